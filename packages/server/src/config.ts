@@ -1,0 +1,198 @@
+import { resolve } from 'node:path'
+import { closest } from './platform/closest.ts'
+
+/** Everything that the environment says, checked and with its defaults filled in. */
+export interface Config {
+  /** Absolute path, perhaps not yet existing. */
+  dataDir: string
+  host: string
+  port: number
+  consolePort: number
+  /** Base of links and hosted pages, without a slash at the end. */
+  publicUrl: string
+  /** External PostgreSQL; null: the embedded one in the data folder. */
+  databaseUrl: string | null
+  /** The key pair that the start creates or keeps. */
+  account: { key: string; secret: string } | null
+  /** The operator that the start creates or keeps. */
+  operator: { email: string; password: string } | null
+  /** The relay for outgoing mail; null: the built-in mail catcher. */
+  relay: Relay | null
+  from: Sender
+}
+
+export interface Relay {
+  host: string
+  port: number
+  /** True: TLS from the first byte; false: STARTTLS when the relay offers it. */
+  secure: boolean
+  user: string | null
+  password: string | null
+}
+
+export interface Sender {
+  name: string
+  address: string
+}
+
+export type ConfigOutcome = { ok: true; config: Config } | { ok: false; problem: string }
+
+/** The variables, in the order in which help and problems name them. */
+export const VARIABLES = [
+  'FAIRLEAD_DATA_DIR',
+  'FAIRLEAD_HOST',
+  'FAIRLEAD_PORT',
+  'FAIRLEAD_CONSOLE_PORT',
+  'FAIRLEAD_PUBLIC_URL',
+  'FAIRLEAD_DATABASE_URL',
+  'FAIRLEAD_API_KEY',
+  'FAIRLEAD_API_SECRET',
+  'FAIRLEAD_ADMIN_EMAIL',
+  'FAIRLEAD_ADMIN_PASSWORD',
+  'FAIRLEAD_SMTP_URL',
+  'FAIRLEAD_FROM',
+] as const
+
+type Variable = (typeof VARIABLES)[number]
+type Environment = Record<string, string | undefined>
+
+class Refusal extends Error {}
+
+/**
+ * Reads the environment. An empty variable counts as unset, as container tools like to pass them. Problems name the
+ * variable and never repeat a secret.
+ *
+ * @param folder what a relative data folder is relative to
+ */
+export function readConfig(env: Environment, folder = process.cwd()): ConfigOutcome {
+  try {
+    return { ok: true, config: read(env, folder) }
+  } catch (error) {
+    if (error instanceof Refusal) return { ok: false, problem: error.message }
+    throw error
+  }
+}
+
+function read(env: Environment, folder: string): Config {
+  const known: readonly string[] = VARIABLES
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('FAIRLEAD_') || known.includes(name)) continue
+    const near = closest(name, known)
+    throw new Refusal(`${name} is not a setting of Fairlead${near ? `; did you mean ${near}?` : ''}`)
+  }
+  const text = (name: Variable) => env[name]?.trim() || null
+
+  const host = readHost(text('FAIRLEAD_HOST') ?? '127.0.0.1')
+  const port = readPort('FAIRLEAD_PORT', text('FAIRLEAD_PORT') ?? '8080')
+  const consolePort = readPort('FAIRLEAD_CONSOLE_PORT', text('FAIRLEAD_CONSOLE_PORT') ?? '8081')
+  if (port === consolePort) {
+    throw new Refusal(`FAIRLEAD_PORT and FAIRLEAD_CONSOLE_PORT are both ${port}: they must differ`)
+  }
+  const publicUrl = text('FAIRLEAD_PUBLIC_URL')
+  const databaseUrl = text('FAIRLEAD_DATABASE_URL')
+  const smtpUrl = text('FAIRLEAD_SMTP_URL')
+  return {
+    dataDir: resolve(folder, env.FAIRLEAD_DATA_DIR || 'data'),
+    host,
+    port,
+    consolePort,
+    publicUrl: publicUrl ? readPublicUrl(publicUrl) : `http://${reachableName(host)}:${port}`,
+    databaseUrl: databaseUrl ? readDatabaseUrl(databaseUrl) : null,
+    account: readAccount(text('FAIRLEAD_API_KEY'), text('FAIRLEAD_API_SECRET')),
+    operator: readOperator(text('FAIRLEAD_ADMIN_EMAIL'), env.FAIRLEAD_ADMIN_PASSWORD || null),
+    relay: smtpUrl ? readRelay(smtpUrl) : null,
+    from: readSender(text('FAIRLEAD_FROM') ?? 'Fairlead <hello@example.com>'),
+  }
+}
+
+function readHost(value: string): string {
+  if (/^[A-Za-z0-9._:-]+$/.test(value)) return value
+  throw new Refusal(`FAIRLEAD_HOST must be an address or a host name to listen on, not "${value}"`)
+}
+
+function readPort(name: Variable, value: string): number {
+  const port = Number(value)
+  if (/^\d+$/.test(value) && port >= 1 && port <= 65_535) return port
+  throw new Refusal(`${name} must be a number from 1 to 65535, not "${value}"`)
+}
+
+/** A listener on every address is reached from this machine by its own name. */
+function reachableName(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function readPublicUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : null
+  if (!url || !['http:', 'https:'].includes(url.protocol) || url.search || url.hash || url.username) {
+    throw new Refusal(`FAIRLEAD_PUBLIC_URL must look like https://mail.example.com, not "${value}"`)
+  }
+  return url.href.replace(/\/+$/, '')
+}
+
+function readDatabaseUrl(value: string): string {
+  if (URL.canParse(value) && ['postgres:', 'postgresql:'].includes(new URL(value).protocol)) return value
+  // The value is not shown: it may hold a password.
+  throw new Refusal('FAIRLEAD_DATABASE_URL must look like postgres://user:password@host:5432/name')
+}
+
+function readAccount(key: string | null, secret: string | null): Config['account'] {
+  if (key === null && secret === null) return null
+  if (key === null || secret === null) {
+    const [given, missing] = key === null ? ['SECRET', 'KEY'] : ['KEY', 'SECRET']
+    throw new Refusal(`FAIRLEAD_API_${given} is set but FAIRLEAD_API_${missing} is not: set both or none`)
+  }
+  for (const [name, value] of [
+    ['FAIRLEAD_API_KEY', key],
+    ['FAIRLEAD_API_SECRET', secret],
+  ]) {
+    if (!/^[\x21-\x7e]{1,128}$/.test(value!))
+      throw new Refusal(`${name} must be 1 to 128 visible ASCII characters without spaces`)
+  }
+  return { key, secret }
+}
+
+function readOperator(email: string | null, password: string | null): Config['operator'] {
+  if (email === null && password === null) return null
+  if (email === null)
+    throw new Refusal('FAIRLEAD_ADMIN_PASSWORD is set but FAIRLEAD_ADMIN_EMAIL is not: set both or none')
+  if (password === null)
+    throw new Refusal('FAIRLEAD_ADMIN_EMAIL is set but FAIRLEAD_ADMIN_PASSWORD is not: set both or none')
+  if (!isAddress(email)) throw new Refusal(`FAIRLEAD_ADMIN_EMAIL must be an email address, not "${email}"`)
+  return { email, password }
+}
+
+function readRelay(value: string): Relay {
+  const url = URL.canParse(value) ? new URL(value) : null
+  const plain = url && ['', '/'].includes(url.pathname) && !url.search && !url.hash
+  if (!url || !plain || !['smtp:', 'smtps:'].includes(url.protocol) || !url.hostname || url.port === '0') {
+    // The value is not shown: it may hold a password.
+    throw new Refusal(
+      'FAIRLEAD_SMTP_URL must look like smtp://user:password@host:587 or smtps://user:password@host:465',
+    )
+  }
+  const secure = url.protocol === 'smtps:'
+  try {
+    return {
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: url.port ? Number(url.port) : secure ? 465 : 587,
+      secure,
+      user: url.username ? decodeURIComponent(url.username) : null,
+      password: url.password ? decodeURIComponent(url.password) : null,
+    }
+  } catch {
+    throw new Refusal('FAIRLEAD_SMTP_URL: a "%" in the user name or the password must be written as %25')
+  }
+}
+
+function readSender(value: string): Sender {
+  const parts = /^(?:"([^"]*)"|([^<>"]*))\s*<([^<>]+)>$/.exec(value)
+  const name = (parts ? (parts[1] ?? parts[2]) : '')?.trim() ?? ''
+  const address = (parts ? parts[3] : value)?.trim() ?? ''
+  if (isAddress(address) && !/[\0-\x1f\x7f]/.test(value)) return { name, address }
+  throw new Refusal(`FAIRLEAD_FROM must look like Name <hello@example.com>, not ${JSON.stringify(value)}`)
+}
+
+function isAddress(value: string): boolean {
+  return /^[^\s@<>",;:()[\]\\]+@[^\s@<>",;:()[\]\\]+$/.test(value)
+}

@@ -1,0 +1,3 @@
+export { type EmbeddedConnection, locateEmbedded } from './connection.ts'
+export { type KeptServer, keepEmbedded } from './keep.ts'
+export { type EmbeddedOptions, type EmbeddedServer, startEmbedded } from './server.ts'
