@@ -1,0 +1,187 @@
+import type { IncomingMessage } from 'node:http'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from '../platform/clock.ts'
+import { type Answer, assertSuccess, contentTypes, encode, type Format, formatNamed } from './answer.ts'
+import { type AddressAllowlist, type ApiKeys, authenticate } from './authenticate.ts'
+import { type Endpoint, type Endpoints, methodsOf, type Operation, operationFor } from './endpoints.ts'
+import {
+  ApiError,
+  internalError,
+  missingParameter,
+  tooLarge,
+  tooManyRequests,
+  unknownEndpoint,
+  unknownFormat,
+  unreadableBody,
+  unsupportedMethod,
+} from './errors.ts'
+import { discardFiles, type Multipart, readMultipart, type UploadedFile } from './multipart.ts'
+import { endpointParams } from './parameters.ts'
+import { createRateLimit, type Method, type RateLimits } from './rate-limit.ts'
+import { readParams } from './request.ts'
+
+/**
+ * The HTTP door of the Sailthru-compatible API. A call passes, in this order: parameters, key, source address,
+ * signature, rate limit, format, endpoint, method, handler. Whatever goes wrong becomes one catalogue error.
+ */
+
+export interface ApiDoor {
+  endpoints: Endpoints
+  keys: ApiKeys
+  clock: Clock
+  rateLimits: RateLimits
+  /** Source addresses that may call; absent: all. */
+  allowsAddress?: AddressAllowlist
+  /** Most bytes of a request without its files. */
+  bodyLimit: number
+  /** Most bytes of one file part. */
+  fileLimit: number
+  /** Where file parts lie during a request; must exist. */
+  spoolFolder: string
+}
+
+export const defaultBodyLimit = 16 * 1024 * 1024
+export const defaultFileLimit = 100 * 1024 * 1024
+
+const METHODS = ['GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD', 'OPTIONS']
+const NO_FILES: ReadonlyMap<string, UploadedFile> = new Map()
+/** Below this an answer fits one packet, and packing it costs more than it saves. */
+const WORTH_PACKING = 1024
+const pack = promisify(gzip)
+
+type Serve = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>
+
+/** Serves the endpoints at the host root, and every path nobody else serves. */
+export function registerApi(app: FastifyInstance, door: ApiDoor): void {
+  const countRequest = createRateLimit(door.rateLimits)
+
+  app.register(async (scope) => {
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: door.bodyLimit }, (_request, body, done) =>
+      done(null, body),
+    )
+    scope.addContentTypeParser(/^multipart\/form-data/i, (request: FastifyRequest, payload: IncomingMessage) =>
+      readMultipart(payload, request.headers['content-type'] ?? '', {
+        textBytes: door.bodyLimit,
+        fileBytes: door.fileLimit,
+        spoolFolder: operationAt(door.endpoints, request)?.takesFiles ? door.spoolFolder : null,
+      }),
+    )
+    scope.setErrorHandler((error: FastifyError | ApiError, request, reply) =>
+      send(request, reply, formatGuessed(request), translated(error, request, door.bodyLimit)),
+    )
+    for (const path of Object.keys(door.endpoints)) {
+      // Request logs would hold signed queries, so requests are not logged here.
+      scope.route({ method: METHODS, url: `/${path}`, exposeHeadRoute: false, logLevel: 'warn', handler: serve(path) })
+    }
+    // Old clients join base and endpoint with one slash too many; they arrive here and are served all the same.
+    scope.setNotFoundHandler((request, reply) => serve(pathOf(request))(request, reply))
+  })
+
+  /** Answers calls to a path. */
+  function serve(path: string): Serve {
+    const endpoint = Object.hasOwn(door.endpoints, path) ? door.endpoints[path] : undefined
+    return async (request, reply) => {
+      const body = request.body as Buffer | Multipart | null | undefined
+      const files = body && !Buffer.isBuffer(body) ? body.files : NO_FILES
+      let format: Format | null = null
+      try {
+        const params = readParams(queryOf(request), formOf(request, body ?? null))
+        format = formatNamed(params.format)
+        // A visitor or robot on a path that is not ours is no API client with a missing key.
+        if (!endpoint && params.api_key === undefined) throw unknownEndpoint(path)
+        const apiKey = await authenticate(params, request.ip, door.keys, door.allowsAddress)
+        const now = door.clock.now()
+        count(reply, apiKey.key, endpoint ? path : '', request.method, now)
+        if (format === null) throw unknownFormat(String(params.format))
+        if (!endpoint) throw unknownEndpoint(path)
+        const operation = operationFor(endpoint, request.method) ?? refuseMethod(reply, request.method, path, endpoint)
+        const given = endpointParams(params)
+        // Some clients leave the local path of a file in the parameters.
+        for (const name of files.keys()) delete given[name]
+        const answer = await operation.handle({ apiKey, address: request.ip, now, files }, given)
+        assertSuccess(answer)
+        return send(request, reply, format, answer)
+      } catch (error) {
+        return send(request, reply, format ?? formatGuessed(request), translated(error, request, door.bodyLimit))
+      } finally {
+        if (files.size > 0) await discardFiles(files)
+      }
+    }
+  }
+
+  /** Unknown endpoints and methods share one counter each, so that callers cannot fill the memory with names. */
+  function count(reply: FastifyReply, apiKey: string, endpoint: string, method: string, now: Date): void {
+    const counted: Method = method === 'POST' || method === 'DELETE' ? method : 'GET'
+    const rate = countRequest(apiKey, endpoint, counted, now.getTime())
+    // The PHP client searches for these names with their capitals, which Fastify's own headers would lose.
+    reply.raw.setHeader('X-Rate-Limit-Limit', rate.limit)
+    reply.raw.setHeader('X-Rate-Limit-Remaining', rate.remaining)
+    reply.raw.setHeader('X-Rate-Limit-Reset', rate.reset)
+    if (!rate.allowed) throw tooManyRequests(method, endpoint)
+  }
+}
+
+function refuseMethod(reply: FastifyReply, method: string, path: string, endpoint: Endpoint): never {
+  reply.header('Allow', methodsOf(endpoint).join(', '))
+  throw unsupportedMethod(method, path)
+}
+
+async function send(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  format: Format,
+  answer: Answer | ApiError,
+): Promise<FastifyReply> {
+  const failed = answer instanceof ApiError
+  const text = encode(failed ? { ...answer.body } : answer, format)
+  reply.code(failed ? answer.status : 200).header('Content-Type', contentTypes[format])
+  if (text.length < WORTH_PACKING) return reply.send(text)
+  reply.header('Vary', 'Accept-Encoding')
+  if (!acceptsGzip(request.headers['accept-encoding'])) return reply.send(text)
+  return reply.header('Content-Encoding', 'gzip').send(await pack(text))
+}
+
+const acceptsGzip = (accepted: string | string[] | undefined) =>
+  accepted !== undefined && /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(String(accepted))
+
+/** What a caller may know of something thrown. The rest goes to the log. */
+function translated(error: unknown, request: FastifyRequest, bodyLimit: number): ApiError {
+  if (error instanceof ApiError) return error
+  const { code, statusCode } = error as Partial<FastifyError>
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge('Request body', bodyLimit)
+  if (code?.startsWith('FST_ERR_') && statusCode && statusCode < 500) return unreadableBody((error as Error).message)
+  request.log.error({ err: error, method: request.method, path: pathOf(request) }, 'API call failed')
+  return internalError()
+}
+
+/** The form in a body. JSON bodies were never part of this API, and nothing in them is signed. */
+function formOf(request: FastifyRequest, body: Buffer | Multipart | null): Buffer | Multipart | null {
+  if (body !== null && /^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
+    throw missingParameter('api_key')
+  }
+  return body
+}
+
+function queryOf(request: FastifyRequest): string {
+  const url = request.raw.url as string
+  const mark = url.indexOf('?')
+  return mark === -1 ? '' : url.slice(mark + 1)
+}
+
+const pathOf = (request: FastifyRequest) => (request.raw.url as string).replace(/\?.*$/s, '').replace(/^\/+|\/+$/g, '')
+
+function operationAt(endpoints: Endpoints, request: FastifyRequest): Operation | undefined {
+  const path = pathOf(request)
+  const endpoint = Object.hasOwn(endpoints, path) ? endpoints[path] : undefined
+  return endpoint && operationFor(endpoint, request.method)
+}
+
+/** The format of an answer to a request that could not be read: what it names literally, else JSON. */
+function formatGuessed(request: FastifyRequest): Format {
+  const form = Buffer.isBuffer(request.body) ? `&${request.body.toString('latin1')}` : ''
+  const named = /[?&]format=(json|xml)(?:&|$)/.exec((request.raw.url as string) + form)
+  return (named?.[1] as Format | undefined) ?? 'json'
+}
