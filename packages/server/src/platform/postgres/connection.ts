@@ -1,9 +1,7 @@
 import { realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import type { Log } from '../log.ts'
-import { OperatorError } from '../operator-error.ts'
 import { readPassword } from './initialise.ts'
 import { DATABASE, layoutOf, PORT, USER } from './layout.ts'
 import { readPidFile, serverProcesses } from './leftovers.ts'
@@ -40,42 +38,20 @@ export function locateEmbedded(dataDir: string): EmbeddedConnection | null {
 
 const POLL_EVERY = 15
 const SAY_SO_EVERY = 5_000
-const NO_SUCH_DATABASE = '3D000'
-const WRONG_PASSWORD = '28P01'
 
-/** Waits until the server takes queries, however long a recovery lasts, and creates the database if it is missing. */
-export async function whenReady(connection: EmbeddedConnection, signal: AbortSignal, log: Log): Promise<void> {
+/**
+ * Waits until the server takes queries, however long a recovery lasts. The server says so itself in its pid file, so
+ * the supervisor needs no client library for it.
+ */
+export async function whenReady(data: string, pid: number, signal: AbortSignal, log: Log): Promise<void> {
   let sayNext = Date.now() + SAY_SO_EVERY
   while (!signal.aborted) {
-    const code = await tryQuery(connection, 'select 1')
-    if (code === null) return
-    if (code === NO_SUCH_DATABASE) {
-      await tryQuery({ ...connection, database: 'postgres' }, `create database ${DATABASE}`)
-    } else if (code === WRONG_PASSWORD) {
-      throw new OperatorError(
-        'the password in the file "database-password" is not the one of the database beside it: restore both from one backup',
-      )
-    } else {
-      await sleep(POLL_EVERY)
-    }
+    const noted = readPidFile(data)
+    if (noted?.pid === pid && noted.ready) return
+    await sleep(POLL_EVERY)
     if (Date.now() > sayNext) {
       log.info('the database is recovering from a crash, please wait')
       sayNext = Date.now() + SAY_SO_EVERY
     }
-  }
-}
-
-/** Null when the statement ran, else the error's code. */
-async function tryQuery(connection: EmbeddedConnection, statement: string): Promise<string | null> {
-  const client = new pg.Client({ ...connection, connectionTimeoutMillis: 5_000 })
-  client.on('error', () => {})
-  try {
-    await client.connect()
-    await client.query(statement)
-    return null
-  } catch (error) {
-    return (error as { code?: string }).code ?? 'unknown'
-  } finally {
-    await client.end().catch(() => {})
   }
 }

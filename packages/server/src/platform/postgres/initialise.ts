@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path'
 import { OperatorError } from '../operator-error.ts'
 import type { Account } from './account.ts'
 import type { Binaries } from './binaries.ts'
-import { type Layout, selfName, USER } from './layout.ts'
+import { DATABASE, type Layout, selfName, USER } from './layout.ts'
 import { runProgram } from './run.ts'
 
 /**
@@ -37,7 +37,7 @@ export async function initialiseOnce(layout: Layout, binaries: Binaries, account
   }
   // Text sorts by code point and so never changes with the operating system's locale data, while lower() and
   // upper() know all of Unicode. The whole file system is synced in one call where the kernel can.
-  const outcome = await runProgram(
+  let outcome = await runProgram(
     binaries.initdb,
     [
       ['-D', selfName(layout.unfinished), '-U', USER, `--pwfile=${passwordFile}`, '--auth=scram-sha-256'],
@@ -48,6 +48,16 @@ export async function initialiseOnce(layout: Layout, binaries: Binaries, account
     account,
   )
   rmSync(passwordFile, { force: true })
+  if (outcome.ok) {
+    // One session without a server; what it makes is on the disk when it ends.
+    outcome = await runProgram(
+      binaries.postgres,
+      ['--single', '-D', selfName(layout.unfinished), 'postgres'],
+      layout.unfinished,
+      account,
+      `create database ${DATABASE}\n`,
+    )
+  }
   if (!outcome.ok) {
     rmSync(layout.unfinished, { recursive: true, force: true })
     throw new OperatorError(`the database could not be created in ${layout.data}: ${outcome.reason}`)

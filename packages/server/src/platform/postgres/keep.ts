@@ -14,6 +14,7 @@ export interface KeptServer {
 export async function keepEmbedded(options: EmbeddedOptions, onStart: (pid: number) => void): Promise<KeptServer> {
   const { log } = options
   const over = new AbortController()
+  const again = { ...options, signal: over.signal }
   let failures = 0
   let current = await startEmbedded(options)
   let since = Date.now()
@@ -33,11 +34,12 @@ export async function keepEmbedded(options: EmbeddedOptions, onStart: (pid: numb
       await sleep(restartDelay(failures), null, { signal: over.signal }).catch(() => {})
       if (over.signal.aborted) return
       try {
-        current = await startEmbedded(options)
+        current = await startEmbedded(again)
         since = Date.now()
         log.info('the database server is back')
         return watch()
       } catch (error) {
+        if (over.signal.aborted) return
         log.error({ reason: oneLine(error) }, 'the database server does not start; trying again')
       }
     }

@@ -9,11 +9,13 @@ import { OperatorError } from '../operator-error.ts'
  * What a data directory says about the server that runs in it (the lines of PostgreSQL's `postmaster.pid`), or null
  * when none is noted.
  */
-export function readPidFile(data: string): { pid: number; socket: string } | null {
+export function readPidFile(data: string): { pid: number; socket: string; ready: boolean } | null {
   try {
     const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')
     const pid = Number(lines[0])
-    return Number.isInteger(pid) && pid > 1 ? { pid, socket: lines[4] ?? '' } : null
+    return Number.isInteger(pid) && pid > 1
+      ? { pid, socket: lines[4] ?? '', ready: lines[7]?.trim() === 'ready' }
+      : null
   } catch {
     return null
   }
@@ -102,4 +104,9 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
+}
+
+/** Signals the server of this data directory, if that process still is it. */
+export function signalServer(data: string, pid: number, signal: NodeJS.Signals): void {
+  if (serverProcesses(data).includes(pid)) signalProcess(pid, signal)
 }

@@ -14,14 +14,28 @@ export function identity(account: Account | null): { uid?: number; gid?: number 
 
 export type Outcome = { ok: true; output: string } | { ok: false; reason: string }
 
-/** Runs one of the server's programs to its end. */
-export function runProgram(file: string, args: string[], cwd: string, account: Account | null): Promise<Outcome> {
+/** Runs one of the server's programs to its end, with some text on its standard input. */
+export function runProgram(
+  file: string,
+  args: string[],
+  cwd: string,
+  account: Account | null,
+  input = '',
+): Promise<Outcome> {
   return new Promise((resolve) => {
     try {
-      execFile(file, args, { cwd, env: serverEnvironment, ...identity(account) }, (error, stdout, stderr) => {
-        if (!error) return resolve({ ok: true, output: stdout })
-        resolve({ ok: false, reason: stderr.trim().split('\n').pop() || error.message })
-      })
+      const child = execFile(
+        file,
+        args,
+        { cwd, env: serverEnvironment, ...identity(account) },
+        (error, stdout, stderr) => {
+          if (!error) return resolve({ ok: true, output: stdout })
+          resolve({ ok: false, reason: stderr.trim().split('\n').pop() || error.message })
+        },
+      )
+      // A program that ends without reading closes the pipe; its exit code says why.
+      child.stdin?.on('error', () => {})
+      child.stdin?.end(input)
     } catch (error) {
       resolve({ ok: false, reason: String(error) })
     }

@@ -31,6 +31,8 @@ export interface EmbeddedOptions {
   log: Log
   /** Settings that replace Fairlead's own, for tests. */
   settings?: Record<string, string>
+  /** Gives up a start that is under way; a recovery after a crash may take a while. */
+  signal?: AbortSignal
 }
 
 /**
@@ -38,7 +40,7 @@ export interface EmbeddedOptions {
  *
  * @throws OperatorError naming what stands in the way
  */
-export async function startEmbedded({ dataDir, log, settings }: EmbeddedOptions): Promise<EmbeddedServer> {
+export async function startEmbedded({ dataDir, log, settings, signal }: EmbeddedOptions): Promise<EmbeddedServer> {
   if (process.platform === 'win32') {
     throw new OperatorError(
       'the embedded database does not run on Windows itself: use WSL, or set FAIRLEAD_DATABASE_URL',
@@ -66,14 +68,16 @@ export async function startEmbedded({ dataDir, log, settings }: EmbeddedOptions)
   const failed = ended.then((reason) => {
     throw new OperatorError(`the database in ${layout.data} did not start: ${reason} (more in ${layout.log})`)
   })
-  const ready = new AbortController()
+  const enough = new AbortController()
+  const giveUp = AbortSignal.any(signal ? [signal, enough.signal] : [enough.signal])
   try {
-    await Promise.race([whenReady(connection, ready.signal, log), failed])
+    await Promise.race([whenReady(data, child.pid ?? -1, giveUp, log), failed])
+    signal?.throwIfAborted()
   } catch (error) {
     child.kill('SIGQUIT')
     throw error
   } finally {
-    ready.abort()
+    enough.abort()
   }
   failed.catch(() => {})
   return running(child, ended, connection, recovered)

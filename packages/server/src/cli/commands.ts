@@ -1,0 +1,12 @@
+import type { CliCommand } from './terminal.ts'
+
+/**
+ * Every command, in the order in which `fairlead --help` lists them. A new one is a file that exports `command`, and a
+ * line here. Only the file of the command that was asked for is loaded.
+ */
+export const commands: Array<{ name: string; load: () => Promise<{ command: CliCommand }> }> = [
+  { name: 'start', load: () => import('./start.ts') },
+  { name: 'migrate', load: () => import('./migrate.ts') },
+  { name: 'key', load: () => import('./key.ts') },
+  { name: 'doctor', load: () => import('./doctor.ts') },
+]

@@ -1,0 +1,122 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Log } from '../platform/log.ts'
+import { OperatorError } from '../platform/operator-error.ts'
+import { restartDelay, STEADY_AFTER } from '../platform/restart-delay.ts'
+import type { Account, Order, Report, Role } from './orders.ts'
+
+/** A role in a process of its own, started again whenever it dies. */
+export interface KeptRole {
+  /** Has the process bring the database up to date; before `begin`. */
+  prepare(order: Order & { type: 'prepare' }): Promise<{ account: Account; migrated: string[] }>
+  /** Gives the process its order. Resolves with its address when it is ready; rejects when it cannot start. */
+  begin(order: Order & { type: 'start' }): Promise<string | null>
+  /** Passes on something that the process, and each later one in its place, needs to know. */
+  tell(order: Order & { type: 'database-server' }): void
+  /** Asks it to finish; by force after so many ms. */
+  stop(patience: number): Promise<void>
+}
+
+/** Forks the process at once; it waits for `begin`. */
+export function keepRole(role: Role, log: Log): KeptRole {
+  let child = forkRole()
+  let order: (Order & { type: 'start' }) | null = null
+  let note: Order | null = null
+  let since = Date.now()
+  let failures = 0
+  const over = new AbortController()
+
+  const send = (message: Order) => {
+    if (child.connected) child.send(message)
+  }
+
+  const ask = async <T extends Report['type']>(question: Order, wanted: T): Promise<Report & { type: T }> => {
+    const report = nextReport(child)
+    send(question)
+    const answer = await report
+    if (answer.type === 'failed') throw new OperatorError(answer.problem)
+    if (answer.type !== wanted) throw new Error(`the ${role} process answered ${answer.type} instead of ${wanted}`)
+    return answer as Report & { type: T }
+  }
+
+  const begin = async (): Promise<string | null> => {
+    since = Date.now()
+    if (note) send(note)
+    return (await ask(order!, 'ready')).address
+  }
+
+  const keep = async () => {
+    for (;;) {
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      if (over.signal.aborted) return
+      if (Date.now() - since > STEADY_AFTER) failures = 0
+      failures += 1
+      const reason = child.signalCode ?? `code ${child.exitCode}`
+      log.error({ role, pid: child.pid, reason }, `the ${role} process ended; starting it again`)
+      await sleep(restartDelay(failures), null, { signal: over.signal }).catch(() => {})
+      if (over.signal.aborted) return
+      child = forkRole()
+      begin().then(
+        () => log.info({ role, pid: child.pid }, `the ${role} process is back`),
+        (error) => {
+          log.error({ role, reason: error.message }, `the ${role} process does not start; trying again`)
+          child.kill('SIGKILL')
+        },
+      )
+    }
+  }
+
+  return {
+    prepare: (question) => ask(question, 'prepared'),
+    async begin(first) {
+      order = first
+      const address = await begin()
+      keep()
+      return address
+    },
+    tell(order) {
+      note = order
+      send(order)
+    },
+    async stop(patience) {
+      over.abort()
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const ended = once(child, 'exit')
+      send({ type: 'stop' })
+      const force = setTimeout(() => {
+        log.warn({ role, pid: child.pid }, `the ${role} process did not finish in time and is ended by force`)
+        child.kill('SIGKILL')
+      }, patience)
+      await ended
+      clearTimeout(force)
+    },
+  }
+}
+
+function forkRole(): ChildProcess {
+  const child = fork(new URL('./process.ts', import.meta.url), [], { serialization: 'advanced' })
+  // A message to a process that has just died is lost, and its end is dealt with where it is waited for.
+  child.on('error', () => {})
+  return child
+}
+
+/** What the process says next; its death counts as a failure. */
+function nextReport(child: ChildProcess): Promise<Report> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve(deathOf(child))
+    const done = (report: Report) => {
+      child.off('message', done)
+      child.off('exit', died)
+      resolve(report)
+    }
+    const died = () => done(deathOf(child))
+    child.once('message', done)
+    child.once('exit', died)
+  })
+}
+
+function deathOf(child: ChildProcess): Report {
+  const reason = child.signalCode ?? `code ${child.exitCode}`
+  return { type: 'failed', problem: `the process ended with ${reason} before it was ready` }
+}
