@@ -1,23 +1,22 @@
-import { isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { unlink } from 'node:fs/promises'
+import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy'
-import { ApiError, tooLarge, tooManyParameters, unreadableBody } from './errors.ts'
-import { MAX_PARAMETERS, type Pair } from './parameters.ts'
+import { ApiError, tooLarge, unreadableBody } from './errors.ts'
+import { type PartHead, partsOf, textOf } from './multipart-parts.ts'
+import type { Pair } from './parameters.ts'
 
 /**
- * Multipart bodies, as seven client libraries write them: text parts in UTF-8 or (Java) Latin-1, file parts of any
- * type, and sometimes (.NET) no closing boundary.
+ * Multipart bodies as the client libraries write them: parameters as text parts, and files, which are never signed.
+ * Files go to disk as they arrive, so that memory does not grow with them.
  */
 
 /** A file part, lying on disk until the request ends. Move it to keep it. */
 export interface UploadedFile {
+  /** As the client called it: no path, and not to be trusted. */
   name: string
   path: string
+  /** In bytes. */
   size: number
 }
 
@@ -35,111 +34,105 @@ export interface MultipartLimits {
   spoolFolder: string | null
 }
 
+/** Where the content of the current part goes. */
+interface Sink {
+  write(content: Buffer): Promise<void>
+  end(): Promise<void>
+}
+
 /**
  * Reads a multipart body to its end.
  * @throws ApiError 99 when there is no boundary, or something is too large; whatever was spooled is gone then
  */
-export async function readMultipart(source: Readable, contentType: string, limits: MultipartLimits) {
+export async function readMultipart(
+  source: Readable,
+  contentType: string,
+  limits: MultipartLimits,
+): Promise<Multipart> {
+  const found = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType)
+  const boundary = found?.[1] ?? found?.[2]
+  if (!boundary) throw unreadableBody('a multipart body needs a boundary')
   const received: Multipart = { pairs: [], files: new Map() }
-  const { promise: failed, reject: fail } = Promise.withResolvers<never>()
-  const parser = parserFor(contentType)
-  const finished = new Promise<void>((resolve) => parser.once('finish', resolve))
-  const writes: Promise<void>[] = []
-  let textBytes = 0
-
-  parser.once('error', (error: Error) => fail(unreadableBody(error.message)))
-  parser.once('partsLimit', () => fail(tooManyParameters(MAX_PARAMETERS)))
-  parser.on('file', (name: string | undefined, part, fileName: string | undefined, _encoding, type) => {
-    part.once('error', (error) => fail(unreadableBody(error.message)))
-    const isFile = fileName !== undefined || type === 'application/octet-stream'
-    if (!name || (isFile && limits.spoolFolder === null)) part.resume()
-    else if (isFile) {
-      const file = { name: fileName ?? name, path: join(limits.spoolFolder as string, randomUUID()), size: 0 }
-      const replaced = received.files.get(name)
-      if (replaced) writes.push(discard(replaced))
-      received.files.set(name, file)
-      const write = spool(part, file, limits.fileBytes)
-      write.catch(fail)
-      writes.push(write)
-    } else {
-      const chunks: Buffer[] = []
-      part.on('data', (chunk: Buffer) => {
-        textBytes += chunk.length
-        if (textBytes > limits.textBytes) fail(tooLarge('Request body', limits.textBytes))
-        else chunks.push(chunk)
-      })
-      part.once('end', () => received.pairs.push([name, textOf(Buffer.concat(chunks))]))
-    }
-  })
-
+  const budget = { textBytes: limits.textBytes }
+  let sink: Sink = nowhere
   try {
-    const fed = feed(source, parser, closingOf(contentType), limits.textBytes + limits.fileBytes, failed)
-    await Promise.race([failed, Promise.all([fed, finished])])
-    await Promise.all(writes)
+    for await (const event of partsOf(limited(source, limits.textBytes + limits.fileBytes), boundary)) {
+      if ('content' in event) await sink.write(event.content)
+      else {
+        await sink.end()
+        sink = nowhere
+        sink = await sinkFor(event.part, received, limits, budget)
+      }
+    }
+    await sink.end()
     return received
   } catch (error) {
-    parser.destroy()
-    await Promise.allSettled(writes)
+    await sink.end().catch(() => {})
     await discardFiles(received.files)
-    throw error instanceof ApiError ? error : unreadableBody(error instanceof Error ? error.message : String(error))
+    if (error instanceof ApiError || isDiskError(error)) throw error
+    throw unreadableBody(error instanceof Error ? error.message : String(error))
   }
 }
 
 /** Removes what the endpoint did not take. */
 export async function discardFiles(files: ReadonlyMap<string, UploadedFile>): Promise<void> {
-  for (const file of files.values()) await discard(file)
+  for (const file of files.values()) await unlink(file.path).catch(() => {})
 }
 
-const discard = (file: UploadedFile) => unlink(file.path).catch(() => {})
+const nowhere: Sink = { async write() {}, async end() {} }
 
-/** Every part is taken as a file, since text parts are needed as bytes: their character set is unknown. */
-function parserFor(contentType: string): BusboyInstance {
-  try {
-    return new Busboy({
-      headers: { 'content-type': contentType },
-      isPartAFile: () => true,
-      limits: { parts: MAX_PARAMETERS, headerPairs: 32, headerSize: 16 * 1024 },
-    })
-  } catch {
-    throw unreadableBody('a multipart body needs a boundary')
+async function sinkFor(
+  part: PartHead,
+  received: Multipart,
+  limits: MultipartLimits,
+  budget: { textBytes: number },
+): Promise<Sink> {
+  if (part.fileName === null) return textSink(part.name, received.pairs, limits, budget)
+  if (limits.spoolFolder === null) return nowhere
+  const before = received.files.get(part.name)
+  if (before) await discardFiles(new Map([[part.name, before]]))
+  const file = { name: part.fileName, path: join(limits.spoolFolder, randomUUID()), size: 0 }
+  const handle = await open(file.path, 'wx', 0o600)
+  received.files.set(part.name, file)
+  return fileSink(file, handle, limits.fileBytes)
+}
+
+function textSink(name: string, pairs: Pair[], limits: MultipartLimits, budget: { textBytes: number }): Sink {
+  const contents: Buffer[] = []
+  return {
+    async write(content) {
+      budget.textBytes -= content.length
+      if (budget.textBytes < 0) throw tooLarge('Request body', limits.textBytes)
+      contents.push(content)
+    },
+    async end() {
+      pairs.push([name, textOf(Buffer.concat(contents))])
+    },
   }
 }
 
-const closingOf = (contentType: string) => {
-  const boundary = /boundary=(?:"([^"]*)"|([^;\s]*))/i.exec(contentType)
-  return `\r\n--${boundary?.[1] ?? boundary?.[2]}--\r\n`
+function fileSink(file: UploadedFile, handle: FileHandle, fileBytes: number): Sink {
+  return {
+    async write(content) {
+      file.size += content.length
+      if (file.size > fileBytes) throw tooLarge('File', fileBytes)
+      await handle.writeFile(content)
+    },
+    end: () => handle.close(),
+  }
 }
 
-/** Passes the body on and closes it ourselves: an unterminated body becomes whole, after a whole one it is ignored. */
-async function feed(
-  source: Readable,
-  parser: BusboyInstance,
-  closing: string,
-  mostBytes: number,
-  failed: Promise<never>,
-): Promise<void> {
+/** Stops at so many bytes, and leaves the connection open for the answer. */
+async function* limited(source: Readable, mostBytes: number): AsyncGenerator<Buffer> {
   let bytes = 0
   for await (const chunk of source.iterator({ destroyOnReturn: false })) {
     bytes += chunk.length
     if (bytes > mostBytes) throw tooLarge('Request body', mostBytes)
-    if (!parser.write(chunk)) await Promise.race([new Promise((resolve) => parser.once('drain', resolve)), failed])
+    yield chunk
   }
-  parser.end(closing)
 }
 
-async function spool(part: BusboyFileStream, file: UploadedFile, mostBytes: number): Promise<void> {
-  await pipeline(
-    part,
-    async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        file.size += chunk.length
-        if (file.size > mostBytes) throw tooLarge('File', mostBytes)
-        yield chunk
-      }
-    },
-    createWriteStream(file.path, { mode: 0o600, flags: 'wx' }),
-  )
-}
-
-/** Java sends text parts in ISO-8859-1 without saying so, and signs their UTF-8 form. */
-const textOf = (bytes: Buffer) => bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
+/** A full or missing disk is our own failure, not the caller's. */
+const isDiskError = (error: unknown) =>
+  error instanceof Error &&
+  /^(ENOSPC|ENOENT|EACCES|EROFS|EMFILE|EIO|EDQUOT)$/.test(String((error as { code?: unknown }).code))
