@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import type { Clock } from '../platform/clock.ts'
 import { type Answer, assertSuccess, contentTypes, encode, type Format, formatNamed } from './answer.ts'
 import { type AddressAllowlist, type ApiKeys, authenticate } from './authenticate.ts'
@@ -53,6 +53,16 @@ const pack = promisify(gzip)
 
 type Serve = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>
 
+/**
+ * What Fastify must be made with where this door is: no request log, which would fill with signed queries to replay,
+ * and our own words for addresses that cannot even be decoded.
+ */
+export const appOptions = () => ({
+  logController: new LogController({ disableRequestLogging: true }),
+  frameworkErrors: (_error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+    void send(request, reply, formatGuessed(request), unknownEndpoint(pathOf(request))),
+})
+
 /** Serves the endpoints at the host root, and every path nobody else serves. */
 export function registerApi(app: FastifyInstance, door: ApiDoor): void {
   const countRequest = createRateLimit(door.rateLimits)
@@ -73,8 +83,7 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
       send(request, reply, formatGuessed(request), translated(error, request, door.bodyLimit)),
     )
     for (const path of Object.keys(door.endpoints)) {
-      // Request logs would hold signed queries, so requests are not logged here.
-      scope.route({ method: METHODS, url: `/${path}`, exposeHeadRoute: false, logLevel: 'warn', handler: serve(path) })
+      scope.route({ method: METHODS, url: `/${path}`, exposeHeadRoute: false, handler: serve(path) })
     }
     // Old clients join base and endpoint with one slash too many; they arrive here and are served all the same.
     scope.setNotFoundHandler((request, reply) => serve(pathOf(request))(request, reply))
@@ -87,6 +96,7 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
       const body = request.body as Buffer | Multipart | null | undefined
       const files = body && !Buffer.isBuffer(body) ? body.files : NO_FILES
       let format: Format | null = null
+      let answer: Answer | ApiError
       try {
         const params = readParams(queryOf(request), formOf(request, body ?? null))
         format = formatNamed(params.format)
@@ -101,14 +111,14 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
         const given = endpointParams(params)
         // Some clients leave the local path of a file in the parameters.
         for (const name of files.keys()) delete given[name]
-        const answer = await operation.handle({ apiKey, address: request.ip, now, files }, given)
+        answer = await operation.handle({ apiKey, address: request.ip, now, files }, given)
         assertSuccess(answer)
-        return send(request, reply, format, answer)
       } catch (error) {
-        return send(request, reply, format ?? formatGuessed(request), translated(error, request, door.bodyLimit))
+        answer = translated(error, request, door.bodyLimit)
       } finally {
         if (files.size > 0) await discardFiles(files)
       }
+      return send(request, reply, format ?? formatGuessed(request), answer)
     }
   }
 
