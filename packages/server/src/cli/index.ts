@@ -22,7 +22,14 @@ export async function runCommand(args: string[], env: Terminal['env'], terminal?
     .helpCommand(false)
     .configureOutput({
       writeOut: (text) => whole.print(text.trimEnd()),
-      writeErr: (text) => whole.complain(text.trimEnd()),
+      // A hint ("did you mean") comes on a line of its own.
+      writeErr: (text) =>
+        whole.complain(
+          `fairlead: ${text
+            .trim()
+            .replace(/^error: /, '')
+            .replace(/\s*\n\s*/g, ' ')}`,
+        ),
     })
     .exitOverride()
     .addHelpText('after', '\nSettings come from FAIRLEAD_* variables: see docs/configuration.md.')

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, realpathSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../log.ts'
 import { OperatorError } from '../operator-error.ts'
@@ -54,6 +55,8 @@ export async function startEmbedded({ dataDir, log, settings, signal }: Embedded
   await initialiseOnce(layout, binaries, account)
   const data = realpathSync(layout.data)
   const recovered = await stopLeftovers(data, log)
+  // The lock beside the socket can be as stale as the pid file was, and would stop the new server in the same way.
+  for (const name of readdirSync(layout.socket)) rmSync(join(layout.socket, name), { force: true })
 
   const logFile = openLogFile(layout.log)
   const child = launch(binaries.postgres, data, layout.socket, settings, account, logFile)

@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest'
+import { readConfig } from '../../src/config.ts'
+
+const config = (env: Record<string, string>) => {
+  const outcome = readConfig(env, '/srv')
+  if (!outcome.ok) throw new Error(outcome.problem)
+  return outcome.config
+}
+const problem = (env: Record<string, string>) => {
+  const outcome = readConfig(env, '/srv')
+  return outcome.ok ? null : outcome.problem
+}
+
+describe('the environment', () => {
+  test('says nothing: everything has a default', () => {
+    expect(config({})).toEqual({
+      dataDir: '/srv/data',
+      host: '127.0.0.1',
+      port: 8080,
+      consolePort: 8081,
+      publicUrl: 'http://127.0.0.1:8080',
+      databaseUrl: null,
+      account: null,
+      operator: null,
+      relay: null,
+      from: { name: 'Fairlead', address: 'hello@example.com' },
+    })
+  })
+
+  test('an empty variable counts as unset', () => {
+    expect(config({ FAIRLEAD_PORT: '', FAIRLEAD_SMTP_URL: '', FAIRLEAD_API_KEY: ' ' })).toEqual(config({}))
+  })
+
+  test('variables of other programs are none of our business', () => {
+    expect(problem({ PORT: 'x', FAIRLEADER: 'x' })).toBeNull()
+  })
+
+  test('an unknown variable is named, with the one that was probably meant', () => {
+    expect(problem({ FAIRLEAD_PROT: '1' })).toBe(
+      'FAIRLEAD_PROT is not a setting of Fairlead; did you mean FAIRLEAD_PORT?',
+    )
+    expect(problem({ FAIRLEAD_COFFEE_MACHINE: '1' })).toBe('FAIRLEAD_COFFEE_MACHINE is not a setting of Fairlead')
+  })
+
+  test.each(['0', '65536', 'http', '80.5', '-1', '1e3'])('a port cannot be %s', (value) => {
+    expect(problem({ FAIRLEAD_PORT: value })).toContain('FAIRLEAD_PORT must be a number from 1 to 65535')
+  })
+
+  test('the two listeners need two ports', () => {
+    expect(problem({ FAIRLEAD_PORT: '8081' })).toContain('they must differ')
+  })
+
+  test('links point to where this machine can be reached', () => {
+    expect(config({ FAIRLEAD_HOST: '0.0.0.0' }).publicUrl).toBe('http://localhost:8080')
+    expect(config({ FAIRLEAD_HOST: '::1', FAIRLEAD_PORT: '90' }).publicUrl).toBe('http://[::1]:90')
+    expect(config({ FAIRLEAD_PUBLIC_URL: 'https://mail.example.com/' }).publicUrl).toBe('https://mail.example.com')
+    expect(config({ FAIRLEAD_PUBLIC_URL: 'https://example.com/mail/' }).publicUrl).toBe('https://example.com/mail')
+  })
+
+  test.each(['mail.example.com', 'ftp://example.com', 'https://example.com/?a=b', 'https://u:p@example.com'])(
+    'the public address cannot be %s',
+    (value) => expect(problem({ FAIRLEAD_PUBLIC_URL: value })).toContain('FAIRLEAD_PUBLIC_URL must look like'),
+  )
+
+  test('a relay has its usual port, and its password may hold any character', () => {
+    expect(config({ FAIRLEAD_SMTP_URL: 'smtp://relay.example.com' }).relay).toEqual({
+      host: 'relay.example.com',
+      port: 587,
+      secure: false,
+      user: null,
+      password: null,
+    })
+    expect(config({ FAIRLEAD_SMTP_URL: 'smtps://ada%40example.com:a%3Ab%2F@[::1]:2465' }).relay).toEqual({
+      host: '::1',
+      port: 2465,
+      secure: true,
+      user: 'ada@example.com',
+      password: 'a:b/',
+    })
+  })
+
+  test('a sender is a name and an address, or the address alone', () => {
+    expect(config({ FAIRLEAD_FROM: 'ada@example.com' }).from).toEqual({ name: '', address: 'ada@example.com' })
+    expect(config({ FAIRLEAD_FROM: '"Shop, the" <shop@example.com>' }).from.name).toBe('Shop, the')
+    expect(problem({ FAIRLEAD_FROM: 'Shop\r\nBcc: x <shop@example.com>' })).toContain('FAIRLEAD_FROM')
+    expect(problem({ FAIRLEAD_FROM: 'no address' })).toContain('FAIRLEAD_FROM')
+  })
+
+  test('pairs come whole', () => {
+    expect(problem({ FAIRLEAD_API_KEY: 'k' })).toContain('FAIRLEAD_API_SECRET is not')
+    expect(problem({ FAIRLEAD_API_SECRET: 's' })).toContain('FAIRLEAD_API_KEY is not')
+    expect(problem({ FAIRLEAD_ADMIN_EMAIL: 'ada@example.com' })).toContain('FAIRLEAD_ADMIN_PASSWORD is not')
+    expect(problem({ FAIRLEAD_ADMIN_PASSWORD: 'p' })).toContain('FAIRLEAD_ADMIN_EMAIL is not')
+  })
+
+  test.each([
+    { FAIRLEAD_DATABASE_URL: 'mysql://root:hunter2@db/x' },
+    { FAIRLEAD_DATABASE_URL: 'hunter2' },
+    { FAIRLEAD_SMTP_URL: 'http://u:hunter2@relay' },
+    { FAIRLEAD_SMTP_URL: 'smtp://u:hunter2%@relay' },
+    { FAIRLEAD_SMTP_URL: 'smtp://u:hunter2@relay/path' },
+    { FAIRLEAD_API_KEY: 'k', FAIRLEAD_API_SECRET: 'hunter2 ' + 'x'.repeat(200) },
+    { FAIRLEAD_ADMIN_EMAIL: 'nobody', FAIRLEAD_ADMIN_PASSWORD: 'hunter2' },
+  ] as Array<Record<string, string>>)('a problem never repeats a secret: %j', (env) => {
+    const text = problem(env)
+    expect(text).toContain(Object.keys(env)[0]!.slice(0, 13))
+    expect(text).not.toContain('hunter2')
+    expect(text).not.toContain('\n')
+  })
+})

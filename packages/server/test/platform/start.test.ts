@@ -1,0 +1,191 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  childrenOf,
+  freePort,
+  KEY,
+  runFairlead,
+  type StartedFairlead,
+  startFairlead,
+  whenHealthy,
+} from '../support/fairlead.ts'
+
+/** Whether a process works; one that has ended and waits to be reaped does not. */
+async function alive(pid: number): Promise<boolean> {
+  try {
+    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+async function until(condition: () => Promise<boolean> | boolean, within = 15_000): Promise<void> {
+  const deadline = Date.now() + within
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`still not so after ${within} ms`)
+    await sleep(25)
+  }
+}
+
+describe('a running Fairlead', () => {
+  let fairlead: StartedFairlead
+  beforeAll(async () => {
+    fairlead = await startFairlead()
+  })
+  afterAll(() => fairlead.remove())
+  const settings = () => ({ FAIRLEAD_DATA_DIR: fairlead.dataDir })
+
+  test('shows its key and a call to copy, and no secret that was given to it', () => {
+    expect(fairlead.output()).toContain(KEY)
+    expect(fairlead.output()).toContain(`curl ${fairlead.url}/user`)
+    expect(fairlead.output()).not.toContain(fairlead.secret)
+  })
+
+  test('a second start on its data folder is one line and exit code 1', async () => {
+    const second = await runFairlead(['start'], { ...settings(), FAIRLEAD_PORT: String(await freePort()) })
+    expect(second).toMatchObject({ code: 1, stdout: '' })
+    expect(second.stderr.trim().split('\n')).toEqual([
+      expect.stringContaining('another Fairlead runs on the data folder'),
+    ])
+    expect((await fetch(`${fairlead.url}/healthz`)).status).toBe(200)
+  })
+
+  test('commands find it', async () => {
+    expect(await runFairlead(['key', 'list'], settings())).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(KEY),
+    })
+    const created = await runFairlead(['key', 'create'], settings())
+    const key = /key +([0-9a-f]{32})\nsecret +([0-9a-f]{32})/.exec(created.stdout)?.[1]
+    expect(key).toBeDefined()
+    expect(await runFairlead(['key', 'revoke', key!], settings())).toMatchObject({ code: 0 })
+    expect(await runFairlead(['key', 'revoke', key!], settings())).toMatchObject({
+      code: 1,
+      stderr: `fairlead: there is no key ${key}: see "fairlead key list"\n`,
+    })
+    expect(await runFairlead(['migrate'], settings())).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Nothing to do'),
+    })
+  })
+
+  test('a role process that is killed is started again', async () => {
+    for (const role of ['web', 'worker'] as const) {
+      const before = fairlead.pids()[role]!
+      process.kill(before, 'SIGKILL')
+      await until(() => (fairlead.pids()[role] ?? before) !== before)
+    }
+    await whenHealthy(fairlead.url)
+  })
+
+  test('while the database is away /healthz answers 503, and all is well when it is back', async () => {
+    const { postgres } = fairlead.pids()
+    // The server and each of its sessions stand still: connections stay open and nothing answers.
+    const frozen = [postgres!, ...childrenOf(postgres!)]
+    for (const pid of frozen) process.kill(pid, 'SIGSTOP')
+    try {
+      const asked = Date.now()
+      expect((await fetch(`${fairlead.url}/healthz`)).status).toBe(503)
+      expect(Date.now() - asked).toBeLessThan(3_000)
+    } finally {
+      for (const pid of frozen) process.kill(pid, 'SIGCONT')
+    }
+    await whenHealthy(fairlead.url)
+    process.kill(postgres!, 'SIGKILL')
+    await until(() => (fairlead.pids().postgres ?? postgres) !== postgres)
+    await whenHealthy(fairlead.url)
+  })
+
+  test('killed with all its processes, it starts again on the same data', async () => {
+    await fairlead.kill('SIGKILL', 'everything')
+    fairlead = await startFairlead({ dataDir: fairlead.dataDir, port: fairlead.port })
+    expect(fairlead.output()).not.toContain('curl')
+    expect((await runFairlead(['key', 'list'], settings())).stdout).toContain(KEY)
+  })
+
+  test('when only its parent is killed the others go too, and it starts again at once', async () => {
+    const { web, worker, postgres } = fairlead.pids()
+    await fairlead.kill('SIGKILL', 'main')
+    fairlead = await startFairlead({ dataDir: fairlead.dataDir, port: fairlead.port })
+    for (const pid of [web, worker, postgres]) expect(await alive(pid!)).toBe(false)
+  })
+
+  test('orphans need nobody to end them', async () => {
+    const { web, worker, postgres } = fairlead.pids()
+    await fairlead.kill('SIGKILL', 'main')
+    await until(async () => !(await alive(web!)) && !(await alive(worker!)) && !(await alive(postgres!)), 5_000)
+    fairlead = await startFairlead({ dataDir: fairlead.dataDir, port: fairlead.port })
+  })
+
+  test('SIGTERM ends everything with exit code 0 within ten seconds', async () => {
+    const { web, worker, postgres } = fairlead.pids()
+    const asked = Date.now()
+    expect(await fairlead.stop()).toBe(0)
+    expect(Date.now() - asked).toBeLessThan(10_000)
+    for (const pid of [web, worker, postgres]) expect(await alive(pid!)).toBe(false)
+  })
+
+  test('stopped, its keys can be listed all the same', async () => {
+    expect(await runFairlead(['key', 'list', '--json'], settings())).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`"key":"${KEY}"`),
+    })
+  })
+})
+
+describe('what stands in the way is one line and exit code 1', () => {
+  const line = async (args: string[], env: Record<string, string>) => {
+    const { code, stderr } = await runFairlead(args, env)
+    expect(code).toBe(1)
+    const lines = stderr.trim().split('\n')
+    expect(lines).toHaveLength(1)
+    return lines[0]
+  }
+
+  test('a bad variable', async () => {
+    expect(await line(['start'], { FAIRLEAD_PORT: 'eighty' })).toBe(
+      'fairlead: FAIRLEAD_PORT must be a number from 1 to 65535, not "eighty"',
+    )
+  })
+
+  test('a database that is down', async () => {
+    const url = `postgres://fairlead:hunter2@127.0.0.1:${await freePort()}/fairlead`
+    for (const args of [['start'], ['start', '--role', 'worker'], ['migrate'], ['key', 'list']]) {
+      const said = await line(args, { FAIRLEAD_DATABASE_URL: url, FAIRLEAD_DATA_DIR: '/tmp/fairlead-none' })
+      expect(said).toContain('the database does not answer: connect ECONNREFUSED')
+      expect(said).not.toContain('hunter2')
+    }
+  })
+
+  test('an unknown role, an unknown command', async () => {
+    expect(await line(['start', '--role', 'cook'], {})).toContain('It is web or worker')
+    expect(await line(['strat'], {})).toContain("unknown command 'strat'")
+  })
+
+  test('a port that another program uses', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    const said = startFairlead({ port }).then(
+      () => 'it started',
+      (error: Error) => error.message,
+    )
+    expect(await said).toContain(`fairlead: port ${port} on 127.0.0.1 is in use by another program`)
+    expect(await said).not.toContain('    at ')
+    other.close()
+  })
+})
+
+test('every command explains itself with an example', async () => {
+  const help = await runFairlead(['--help'])
+  expect(help.code).toBe(0)
+  for (const name of ['start', 'migrate', 'key', 'doctor']) {
+    expect(help.stdout).toContain(name)
+    expect(await runFairlead([name, '--help'])).toMatchObject({ code: 0, stdout: expect.stringContaining(name) })
+  }
+  expect((await runFairlead(['key', 'revoke', '--help'])).stdout).toContain('Example')
+})
