@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { VARIABLES } from '../config.ts'
 import { OperatorError, oneLine } from '../platform/operator-error.ts'
 import { commands } from './commands.ts'
 import type { Terminal } from './terminal.ts'
@@ -32,7 +33,7 @@ export async function runCommand(args: string[], env: Terminal['env'], terminal?
         ),
     })
     .exitOverride()
-    .addHelpText('after', '\nSettings come from FAIRLEAD_* variables: see docs/configuration.md.')
+    .addHelpText('after', `\nSettings come from the environment:\n${VARIABLES.map((name) => `  ${name}`).join('\n')}`)
   const named = commands.filter(({ name }) => name === args[0])
   for (const { load } of named.length > 0 ? named : commands) {
     const { command } = await load()

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -153,12 +155,14 @@ describe('what stands in the way is one line and exit code 1', () => {
   })
 
   test('a database that is down', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fairlead-none-'))
     const url = `postgres://fairlead:hunter2@127.0.0.1:${await freePort()}/fairlead`
     for (const args of [['start'], ['start', '--role', 'worker'], ['migrate'], ['key', 'list']]) {
-      const said = await line(args, { FAIRLEAD_DATABASE_URL: url, FAIRLEAD_DATA_DIR: '/tmp/fairlead-none' })
+      const said = await line(args, { FAIRLEAD_DATABASE_URL: url, FAIRLEAD_DATA_DIR: folder })
       expect(said).toContain('the database does not answer: connect ECONNREFUSED')
       expect(said).not.toContain('hunter2')
     }
+    rmSync(folder, { recursive: true })
   })
 
   test('an unknown role, an unknown command', async () => {

@@ -73,7 +73,17 @@ export async function startFairlead(options: FairleadOptions = {}): Promise<Star
   child.stdout.on('data', (chunk) => (output += chunk))
   child.stderr.on('data', (chunk) => (output += chunk))
   const url = `http://127.0.0.1:${port}`
-  await whenHealthy(url, child, () => output)
+  try {
+    await whenHealthy(url, child, () => output)
+  } catch (error) {
+    if (child.exitCode === null && child.signalCode === null) {
+      const exit = once(child, 'exit')
+      child.kill('SIGTERM')
+      await exit
+    }
+    if (!options.dataDir) rmSync(dataDir, { recursive: true, force: true })
+    throw error
+  }
 
   const pids = () => ({ main: child.pid!, ...processesOf(child.pid!) })
   const ended = () => child.exitCode !== null || child.signalCode !== null

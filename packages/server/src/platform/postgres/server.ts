@@ -78,6 +78,8 @@ export async function startEmbedded({ dataDir, log, settings, signal }: Embedded
     signal?.throwIfAborted()
   } catch (error) {
     child.kill('SIGQUIT')
+    await ended
+    rmSync(layout.socket, { recursive: true, force: true })
     throw error
   } finally {
     enough.abort()
