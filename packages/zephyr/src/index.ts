@@ -4,6 +4,7 @@
  * The language itself is described in `docs/zephyr.md`.
  */
 
+export type { Ast, Expr, Node } from './ast.ts'
 export type { Context } from './compile/builder.ts'
 export { type Data, dataOf, type Layer, labelled, type Profile, type Sources, type Values } from './data.ts'
 export { isTimeZone } from './dates/zone.ts'
@@ -13,6 +14,7 @@ export { plainText } from './functions/markup.ts'
 export { shareAddress } from './functions/platform.ts'
 export type { Env, Host, LinkSource, SendRequest, SignupRequest } from './host.ts'
 export { type CompileLimits, type Limits, MAIL_LIMITS, PAGE_LIMITS } from './limits.ts'
+export { type LintOptions, lint, lintMessage } from './lint.ts'
 export {
   addLinkParams,
   compileMessage,
@@ -22,6 +24,7 @@ export {
   oneLine,
   type RenderedMessage,
 } from './message.ts'
+export { print } from './print.ts'
 export type { Reads } from './reads.ts'
 export { type CompileOptions, compile, type Template, type Warning } from './template.ts'
 export { PROTECTED as PROTECTED_VARIABLES } from './vocabulary.ts'
