@@ -131,7 +131,9 @@ function readPublicUrl(value: string): string {
 }
 
 function readDatabaseUrl(value: string): string {
-  if (URL.canParse(value) && ['postgres:', 'postgresql:'].includes(new URL(value).protocol)) return value
+  // PostgreSQL allows an account without a host, for a Unix socket (`postgres://ada@/name?host=/run/postgresql`).
+  const complete = value.replace('@/', '@localhost/')
+  if (URL.canParse(complete) && ['postgres:', 'postgresql:'].includes(new URL(complete).protocol)) return value
   // The value is not shown: it may hold a password.
   throw new Refusal('FAIRLEAD_DATABASE_URL must look like postgres://user:password@host:5432/name')
 }

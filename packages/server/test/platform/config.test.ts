@@ -86,6 +86,14 @@ describe('the environment', () => {
     expect(problem({ FAIRLEAD_FROM: 'no address' })).toContain('FAIRLEAD_FROM')
   })
 
+  test.each([
+    'postgres://ada:secret@db.example.com:5433/fairlead?sslmode=require',
+    'postgresql://ada:secret@/fairlead?host=/run/postgresql',
+    'postgres:///fairlead?host=/run/postgresql',
+  ])('a database is named by a URL: %s', (value) => {
+    expect(config({ FAIRLEAD_DATABASE_URL: value }).databaseUrl).toBe(value)
+  })
+
   test('pairs come whole', () => {
     expect(problem({ FAIRLEAD_API_KEY: 'k' })).toContain('FAIRLEAD_API_SECRET is not')
     expect(problem({ FAIRLEAD_API_SECRET: 's' })).toContain('FAIRLEAD_API_KEY is not')
