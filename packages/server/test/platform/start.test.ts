@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { listKeys } from '../../src/account/keys.ts'
+import { freshDatabase } from '../support/database.ts'
 import {
   childrenOf,
   freePort,
@@ -137,6 +139,19 @@ describe('a running Fairlead', () => {
       stdout: expect.stringContaining(`"key":"${KEY}"`),
     })
   })
+})
+
+test('on an external database it starts everything but a server of its own', async () => {
+  const { db, connection, drop } = await freshDatabase()
+  const { user, password, host, database } = connection
+  const fairlead = await startFairlead({
+    env: { FAIRLEAD_DATABASE_URL: `postgres://${user}:${password}@/${database}?host=${host}` },
+  })
+  expect(fairlead.pids()).toEqual({ main: expect.any(Number), web: expect.any(Number), worker: expect.any(Number) })
+  expect(await listKeys(db)).toMatchObject([{ key: KEY }])
+  expect(await fairlead.stop()).toBe(0)
+  await fairlead.remove()
+  await drop()
 })
 
 describe('what stands in the way is one line and exit code 1', () => {
