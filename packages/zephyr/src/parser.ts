@@ -122,9 +122,9 @@ class Parser {
     if (text[open + 1] === '*') return this.comment(open, 1)
     if (text[open + 1] !== '{') return this.accept(open, parseTag(this.lexer, open + 1, 1), 1)
     if (text[open + 2] === '*') return this.comment(open, 2)
+    if (!startsTag(text, open + 2)) return this.objectOrText(open)
     let doubled: ParsedTag
     try {
-      if (!startsTag(text, open + 2)) throw new Misfit(open + 2, 'not a tag')
       doubled = parseTag(this.lexer, open + 2, 2)
     } catch (first) {
       if (!(first instanceof Misfit) || first.fatal || this.options.braces === 'double') throw first
@@ -144,6 +144,19 @@ class Parser {
       return doubled.end
     }
     return this.accept(open, doubled, 2)
+  }
+
+  /** `{{ ` is text like `{ `, unless it begins an object literal. */
+  private objectOrText(open: number): number {
+    let single: ParsedTag
+    try {
+      single = parseTag(this.lexer, open + 1, 1)
+    } catch (misfit) {
+      if (!(misfit instanceof Misfit) || misfit.fatal) throw misfit
+      this.literal(open, open + 2)
+      return open + 2
+    }
+    return this.accept(open, single, 1)
   }
 
   private comment(open: number, braces: Braces): number {

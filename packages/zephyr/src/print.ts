@@ -2,7 +2,10 @@ import type { Ast, Braces, Case, Expr, Node } from './ast.ts'
 import { levelOf, PRECEDENCE } from './expressions.ts'
 import { numberText } from './values.ts'
 
-/** Writes a template's tree as source again. Reading that source gives an equal tree. */
+/**
+ * Writes a template's tree as source again, in one style. Reading that source gives an equal tree, unless a
+ * style sheet or script holds a brace with an open quote behind it, which other quotes later on could close.
+ */
 export function print(ast: Ast | readonly Node[]): string {
   return body('nodes' in ast ? ast.nodes : ast)
 }

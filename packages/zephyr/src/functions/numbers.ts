@@ -1,16 +1,6 @@
 import type { Run } from '../run.ts'
 import { hasTaint, show } from '../text.ts'
-import {
-  finite,
-  parseNumber,
-  Rounded,
-  Tainted,
-  toInteger,
-  toNumber,
-  toNumberOr,
-  typeName,
-  type Value,
-} from '../values.ts'
+import { finite, Rounded, Tainted, toInteger, toNumber, toNumberOr, typeName, type Value } from '../values.ts'
 import { decimalPattern, formatDecimal, withCommas } from './decimal.ts'
 import { type Arg, type Definition, define } from './definition.ts'
 
@@ -18,8 +8,8 @@ function number(run: Run, x: Arg, precision: Arg): Value {
   const value = x ?? null
   const n = typeof value === 'string' && value.trim() === '' ? Number.NaN : toNumber(value)
   if (Number.isNaN(n)) return ''
-  const isPattern =
-    precision instanceof Tainted || (typeof precision === 'string' && Number.isNaN(parseNumber(precision)))
+  // Any text with a digit place in it is a pattern, '000' too; '2' can only be meant as a precision.
+  const isPattern = typeName(precision ?? null) === 'string' && /[#0]/.test(show(run, precision))
   if (!isPattern) return withCommas(n, Math.max(0, Math.min(20, toInteger(precision, 0))))
   const pattern = decimalPattern(show(run, precision))
   const text = pattern === null ? withCommas(n, 0) : formatDecimal(n, pattern)
