@@ -55,6 +55,7 @@ class Parser {
   private readonly html = new HtmlTracker()
   private readonly notes: ParseNote[] = []
   private readonly stack: Frame[] = []
+  private readonly openComments = { 1: false, 2: false }
   private top: Frame
 
   constructor(source: Source, options: ParseOptions) {
@@ -161,8 +162,12 @@ class Parser {
 
   private comment(open: number, braces: Braces): number {
     const start = open + 1 + braces
-    const close = this.text.indexOf(braces === 1 ? '*}' : '*}}', start)
-    if (close === -1) throw new Misfit(open, 'the comment is not closed', "'*}'", true)
+    // Once one is found open all later ones are: looking again each time would be quadratic.
+    const close = this.openComments[braces] ? -1 : this.text.indexOf(braces === 1 ? '*}' : '*}}', start)
+    if (close === -1) {
+      this.openComments[braces] = true
+      throw new Misfit(open, 'the comment is not closed', "'*}'")
+    }
     const end = close + 1 + braces
     if (braces === 2 && this.options.braces === 'single') this.append(open, end)
     else this.push({ type: 'comment', text: this.text.slice(start, close), braces, at: open })

@@ -36,3 +36,33 @@ export function locate(source: Source, offset: number): Position {
   const excerpt = `${shown.replace(/[\u0000-\u001f]/g, ' ')}\n${' '.repeat(Math.max(0, at - from))}^`
   return { line, column, excerpt }
 }
+
+/** Line and column of offsets asked for in ascending order, without reading the source again for each. */
+export class Cursor {
+  private readonly text: string
+  private line = 1
+  private start = 0
+  /** End of the line it stands in. */
+  private end: number
+
+  constructor(text: string) {
+    this.text = text
+    this.end = lineEnd(text, 0)
+  }
+
+  /** Moves to an offset at or after the last one. */
+  at(offset: number): { line: number; column: number } {
+    const { text } = this
+    while (this.end < offset) {
+      this.line++
+      this.start = this.end + 1
+      this.end = lineEnd(text, this.start)
+    }
+    return { line: this.line, column: offset - this.start + 1 }
+  }
+}
+
+function lineEnd(text: string, from: number): number {
+  const at = text.indexOf('\n', from)
+  return at === -1 ? text.length : at
+}

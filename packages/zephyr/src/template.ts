@@ -10,7 +10,7 @@ import { COMPILE_LIMITS, type CompileLimits, type Limits, MAIL_LIMITS, PAGE_LIMI
 import { parse } from './parser.ts'
 import { type Facts, gather, merge, noFacts, type Reads, readsOf } from './reads.ts'
 import { type Base, Names, Run } from './run.ts'
-import { locate, type Source } from './source.ts'
+import { Cursor, locate, type Source } from './source.ts'
 
 export interface CompileOptions {
   /** Name of the field for messages. Default `template`. */
@@ -153,7 +153,7 @@ export function build(unit: Unit, facts: Facts, names: Names): CompiledPart {
     links: [],
     locals: [],
     source,
-    loopDepth: 0,
+    cursor: new Cursor(source.text),
   }
   const emit = emitter(builder, ast.nodes)
   return new CompiledPart(unit, emit, names, builder, unit.facts.changes || (facts.changes && facts.lambdas))

@@ -1,7 +1,7 @@
 import type { Ast } from '../ast.ts'
 import type { LinkSource } from '../host.ts'
 import type { Names, Run } from '../run.ts'
-import type { Source } from '../source.ts'
+import type { Cursor, Source } from '../source.ts'
 import type { Value } from '../values.ts'
 
 /** A compiled expression. */
@@ -40,5 +40,6 @@ export interface Builder {
   /** Local variables of the lambdas and comprehensions around, innermost last. */
   locals: string[][]
   source: Source
-  loopDepth: number
+  /** Positions in `source`, for the links found on the way. */
+  cursor: Cursor
 }

@@ -4,7 +4,7 @@ import { showOnPage } from '../escape.ts'
 import type { LinkSource } from '../host.ts'
 import { equal } from '../operators.ts'
 import { BREAK, CONTINUE, NO_SIGNAL, type Run } from '../run.ts'
-import { locate } from '../source.ts'
+import { Cursor } from '../source.ts'
 import { show } from '../text.ts'
 import { fromHost, isObject, keysOf, Labelled, member, ObjectMap, Tainted, toNumberOr, truthy } from '../values.ts'
 import type { Builder, Emit } from './builder.ts'
@@ -168,9 +168,7 @@ function foreach(builder: Builder, node: Extract<Node, { type: 'foreach' }>): Em
   const over = evaluator(builder, node.over)
   const value = builder.names.slot(node.value)
   const key = node.key === null ? -1 : builder.names.slot(node.key)
-  builder.loopDepth++
   const body = emitter(builder, node.body)
-  builder.loopDepth--
   const { at } = node
   return (run) => {
     const collection = over(run)
@@ -258,9 +256,12 @@ function include(builder: Builder, node: Extract<Node, { type: 'include' }>): st
     }
   }
   const outer = builder.source
+  const { cursor } = builder
   builder.source = found.source
+  builder.cursor = new Cursor(found.source.text)
   const body = emitter(builder, found.ast.nodes)
   builder.source = outer
+  builder.cursor = cursor
   return (run) => {
     run.source = found.source
     const out = body(run)
@@ -276,7 +277,7 @@ function missing(builder: Builder, at: number, reason: string): string {
 }
 
 function link(builder: Builder, node: Extract<Node, { type: 'link' }>): string | Emit {
-  const { line, column } = locate(builder.source, node.at)
+  const { line, column } = builder.cursor.at(node.at)
   const dynamic = node.body.some((inner) => inner.type !== 'text')
   const info: LinkSource = { source: node.source, dynamic, line, column, index: builder.links.length }
   builder.links.push(info)

@@ -184,6 +184,12 @@ function base64Decode(text: string): string {
   }
 }
 
+/** On pages always tainted: encoding clears the mark, so what comes back could be anybody's. */
+function decoded(run: Run, s: Arg): Value {
+  const text = run.made(base64Decode(str(run, s)))
+  return run.tainting ? new Tainted(text) : text
+}
+
 function raw(run: Run, x: Arg): Value {
   if (run.tainting && hasTaint(x)) {
     throw new Failure('tainted', 'raw() refuses text that a visitor may have typed; use h()')
@@ -227,7 +233,7 @@ export const textFunctions: Definition[] = [
   define('sha1(s)', 1, (run, s) => sha1(costly(run, s)), CLEARS),
   define('sha256(s)', 1, (run, s) => sha256(costly(run, s)), CLEARS),
   define('base64_encode(s)', 1, (run, s) => run.made(base64Encode(str(run, s))), CLEARS),
-  define('base64_decode(s)', 1, (run, s) => run.made(base64Decode(str(run, s)))),
+  define('base64_decode(s)', 1, decoded, CARRIES),
   define('raw(x)', 1, raw, CARRIES),
 ]
 
