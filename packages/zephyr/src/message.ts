@@ -59,7 +59,7 @@ export function compileMessage(source: MessageSource, options: MessageOptions = 
   const units = FIELDS.flatMap(([field, context, html]) => {
     const text = source[field]
     if (text === undefined || text === null || text === '') return []
-    const unit = prepare(text, { ...options, field, context, html, autoEscape: false })
+    const unit = prepare(text, { ...options, field, context, html, autoEscape: false }, source.setup ?? '')
     merge(facts, unit.facts)
     return [[field, unit] as const]
   })

@@ -73,18 +73,19 @@ export interface Unit {
   readonly snippets: ReadonlyMap<string, { source: Source; ast: Ast }>
 }
 
-export function prepare(text: string, options: CompileOptions): Unit {
+/** Reads a template. `before`: source of fields that run earlier and may define lambdas. */
+export function prepare(text: string, options: CompileOptions, before = ''): Unit {
   const source: Source = { text, field: options.field ?? 'template' }
   const limits = { ...COMPILE_LIMITS, ...options.limits }
   const facts = noFacts()
-  const ast = parseSource(source, options, limits)
+  const ast = parseSource(source, options, limits, before)
   gather(ast.nodes, facts)
   const snippets = new Map<string, { source: Source; ast: Ast }>()
   for (const name of facts.snippets) {
     const snippet = name.length > 150 ? undefined : options.snippets?.(name)
     if (snippet === undefined) continue
     const inner: Source = { text: snippet, field: source.field, snippet: name }
-    const innerAst = parseSource(inner, options, limits)
+    const innerAst = parseSource(inner, options, limits, before + text)
     snippets.set(name, { source: inner, ast: innerAst })
   }
   for (const inner of snippets.values()) {
@@ -97,7 +98,7 @@ export function prepare(text: string, options: CompileOptions): Unit {
   return { source, ast, facts, options, snippets }
 }
 
-function parseSource(source: Source, options: CompileOptions, limits: CompileLimits): Ast {
+function parseSource(source: Source, options: CompileOptions, limits: CompileLimits, before: string): Ast {
   if (source.text.length > limits.source) {
     throw new CompileError(source, 0, `the template is longer than ${limits.source} characters`)
   }
@@ -111,7 +112,7 @@ function parseSource(source: Source, options: CompileOptions, limits: CompileLim
     braces: options.braces ?? 'both',
     nesting: limits.nesting,
     callable: (name) => {
-      hinted ??= namesBoundIn(source.text)
+      hinted ??= namesBoundIn(`${before}\n${source.text}`)
       if (hinted.has(name)) return true
       const definition = FUNCTIONS.get(name)
       return definition !== undefined && (!lenient || forbidden(definition, context, available) === null)
@@ -122,7 +123,8 @@ function parseSource(source: Source, options: CompileOptions, limits: CompileLim
 /** Every name that could be a variable holding a lambda; too many do no harm, it only widens what may be a call. */
 function namesBoundIn(text: string): Set<string> {
   const names = new Set<string>()
-  for (const [, name] of text.matchAll(/([A-Za-z_][A-Za-z0-9_]*)['"]?[ \t]{0,20}=(?!=)/g)) names.add(name!)
+  for (const [, name] of text.matchAll(/(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]*)['"]?[ \t]{0,20}=(?!=)/g))
+    names.add(name!)
   for (const [, name] of text.matchAll(/(?:\bset\(|\bas|\blambda|\bfor|,)[ \t]{0,20}['"]?([A-Za-z_][A-Za-z0-9_]*)/g))
     names.add(name!)
   return names

@@ -205,7 +205,7 @@ export function truthy(value: Value): boolean {
   return true
 }
 
-const NUMERIC = /^[ \t\r\n]*[+-]?(?:\d+\.?\d*|\.\d+)[ \t\r\n]*$/
+const NUMERIC = /^[ \t\r\n]*[+-]?(?:\d+(?:\.\d*)?|\.\d+)[ \t\r\n]*$/
 
 /** A text read as a number, `NaN` if it is none. No exponents: `'1e3'` is a product code, not a thousand. */
 export function parseNumber(text: string): number {

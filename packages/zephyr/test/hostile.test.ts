@@ -122,6 +122,8 @@ describe('templates meant to do harm', () => {
     ['a number of many digits', `{int('${many('1', 500_000)}')}`],
     ['a long date pattern', `{length(date('${many('y', 500_000)}'))}`],
     ['a long decimal pattern', `{length(number(1, '${many('0', 500_000)}'))}`],
+    ['a long word in a script', `<script>{f(1)}${many('a', 500_000)}</script>`],
+    ['a long attribute for text()', `{length(text('${many(`<a ${many('b', 9_000)}>`, 50)}'))}`],
     ['a long time', `{time('${many('1 ', 200_000)}')}`],
   ]
   for (const [what, source] of fine) {

@@ -35,6 +35,12 @@ describe('messages', () => {
     expect([subject, html]).toEqual(['Ahoy Kit', 'Kit[1, 2]'])
   })
 
+  it('lambdas of Setup are known in lenient mode and in scripts', () => {
+    const source = { setup: '{hail = lambda n: n}', content_html: '{hail(1)}<script>{hail(2)}{other(3)}</script>' }
+    expect(compileMessage(source, { mode: 'lenient' }).render({}).html).toBe('1<script>2{other(3)}</script>')
+    expect(compileMessage(source).render({}).html).toBe('1<script>2{other(3)}</script>')
+  })
+
   it('the parts draw the same random numbers', () => {
     const part = '{random(1000000)},{shuffle(range(1,20))}'
     const { subject, html, text } = render({

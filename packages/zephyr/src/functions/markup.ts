@@ -138,7 +138,7 @@ export function plainText(html: string): string {
   const out = new Lines()
   let hidden = ''
   let hiddenDepth = 0
-  const links: { href: string; from: number }[] = []
+  let href = ''
   for (const piece of scan(html)) {
     if (hidden !== '') {
       if ('tag' in piece && piece.tag === hidden) hiddenDepth += piece.closing ? -1 : 1
@@ -157,14 +157,16 @@ export function plainText(html: string): string {
     else if (tag === 'hr') out.line(1)
     else if (tag === 'img') out.text(decodeEntities(attribute(piece.inside, 'alt')))
     else if ((tag === 'td' || tag === 'th') && closing) out.text(' ')
-    else if (tag === 'a' && !closing)
-      links.push({ href: decodeEntities(attribute(piece.inside, 'href')).trim(), from: out.mark() })
-    else if (tag === 'a') {
-      const link = links.pop()
-      if (link === undefined || link.href === '' || link.href.startsWith('#')) continue
-      const label = out.since(link.from)
-      if (label === '') out.text(link.href)
-      else if (label !== link.href && `mailto:${label}` !== link.href) out.text(` <${link.href}>`)
+    else if (tag === 'a' && !closing) {
+      href = decodeEntities(attribute(piece.inside, 'href')).trim()
+      out.mark()
+    } else if (tag === 'a') {
+      const url = href
+      href = ''
+      if (url === '' || url.startsWith('#')) continue
+      const label = out.marked()
+      if (label === '') out.text(url)
+      else if (label !== url && `mailto:${label}` !== url) out.text(` <${url}>`)
     } else if (Object.hasOwn(LINES, tag)) {
       out.line(LINES[tag]!)
       if (tag === 'li' && !closing) out.text('- ')
@@ -175,11 +177,18 @@ export function plainText(html: string): string {
 
 /** Value of one attribute, '' if it has none. */
 function attribute(inside: string, name: string): string {
-  const pattern = /([A-Za-z_:][A-Za-z0-9_:.-]*)\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/g
+  const pattern = /(?<![A-Za-z0-9_:.-])([A-Za-z_:][A-Za-z0-9_:.-]*)\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/g
   for (const [, key, double, single, bare] of inside.slice(0, 10_000).matchAll(pattern)) {
     if (key!.toLowerCase() === name) return double ?? single ?? bare ?? ''
   }
   return ''
+}
+
+const UNEVEN = /[\t\r\n\f]| {2}/
+const SPACES = /[ \t\r\n\f]+/g
+
+function isSpace(c: number): boolean {
+  return c === 32 || c === 9 || c === 10 || c === 12 || c === 13
 }
 
 /** Collects words into lines: white space collapses, line breaks asked for twice count once. */
@@ -187,22 +196,25 @@ class Lines {
   private out = ''
   private breaks = 0
   private space = false
+  private label = ''
 
   text(text: string): void {
-    for (const word of text.split(/([ \t\r\n\f]+)/)) {
-      if (word === '') continue
-      if (/^[ \t\r\n\f]/.test(word)) {
-        this.space = true
-        continue
-      }
-      if (this.out !== '') {
-        if (this.breaks > 0) this.out += '\n'.repeat(this.breaks)
-        else if (this.space) this.out += ' '
-      }
-      this.breaks = 0
-      this.space = false
-      this.out += word
+    let from = 0
+    let to = text.length
+    while (from < to && isSpace(text.charCodeAt(from))) from++
+    if (from > 0) this.space = true
+    if (from === to) return
+    while (isSpace(text.charCodeAt(to - 1))) to--
+    if (this.out !== '') {
+      if (this.breaks > 0) this.out += this.breaks === 1 ? '\n' : '\n\n'
+      else if (this.space) this.out += ' '
     }
+    this.breaks = 0
+    this.space = to < text.length
+    const piece = text.slice(from, to)
+    const words = UNEVEN.test(piece) ? piece.replace(SPACES, ' ') : piece
+    this.out += words
+    this.label += this.label === '' ? words : ` ${words}`
   }
 
   line(count: number, more = false): void {
@@ -210,12 +222,13 @@ class Lines {
     this.space = false
   }
 
-  mark(): number {
-    return this.out.length
+  /** Begins to note what is written, for the label of a link. */
+  mark(): void {
+    this.label = ''
   }
 
-  since(mark: number): string {
-    return this.out.slice(mark).trim()
+  marked(): string {
+    return this.label.trim()
   }
 
   toString(): string {
