@@ -1,4 +1,5 @@
 import type { Ast, Expr, Node, Place } from './ast.ts'
+import type { Data } from './data.ts'
 import { CompileError } from './errors.ts'
 import { FUNCTIONS } from './functions/index.ts'
 import { compileMessage, type MessageOptions, type MessageSource } from './message.ts'
@@ -53,8 +54,19 @@ export function lint(template: string | Template, options: LintOptions = {}): Wa
     return [...compiled.warnings, ...new Linter(compiled, options).run()]
   } catch (error) {
     if (!(error instanceof CompileError)) throw error
-    return [{ code: 'error', message: error.reason, field: error.field, line: error.line, column: error.column }]
+    return [asWarning(error)]
   }
+}
+
+/** Names that several layers of the data hold, with the layers in order: only the first one is read. */
+export function collisions(data: Data): { name: string; layers: string[] }[] {
+  const found = new Map<string, string[]>()
+  for (const { name, values } of data.layers ?? []) {
+    for (const key of Object.keys(values)) found.set(key, [...(found.get(key) ?? []), name])
+  }
+  return [...found]
+    .filter(([name, layers]) => layers.length > 1 || PROTECTED.has(name))
+    .map(([name, layers]) => ({ name, layers: PROTECTED.has(name) ? ['standard', ...layers] : layers }))
 }
 
 /** The same for all fields of a message, and what only shows between them. */
@@ -67,7 +79,7 @@ export function lintMessage(
     message = compileMessage(source, options)
   } catch (error) {
     if (!(error instanceof CompileError)) throw error
-    return [{ code: 'error', message: error.reason, field: error.field, line: error.line, column: error.column }]
+    return [asWarning(error)]
   }
   const setup = new Set(message.parts.setup?.reads.assigned ?? [])
   const elsewhere = new Set(message.reads.assigned)
@@ -101,6 +113,11 @@ export function lintMessage(
     })
   }
   return warnings
+}
+
+function asWarning({ reason, suggestion, field, line, column }: CompileError): Warning {
+  const hint = suggestion === undefined ? '' : `; did you mean '${suggestion}'?`
+  return { code: 'error', message: reason + hint, field, line, column }
 }
 
 class Linter {

@@ -4,7 +4,7 @@ import { plainText } from './functions/markup.ts'
 import type { Env } from './host.ts'
 import { merge, noFacts, type Reads, readsOf } from './reads.ts'
 import { type Base, Names } from './run.ts'
-import { build, type CompiledPart, type CompileOptions, prepare, type Warning } from './template.ts'
+import { build, type CompiledPart, type CompileOptions, prepare, type Template, type Warning } from './template.ts'
 
 /** The fields of a template or campaign that hold Zephyr; absent ones are empty. */
 export interface MessageSource {
@@ -32,7 +32,7 @@ export interface RenderedMessage {
 
 export interface Message {
   /** Compiled fields by name, as far as they are not empty. */
-  readonly parts: Readonly<Partial<Record<keyof MessageSource, CompiledPart>>>
+  readonly parts: Readonly<Partial<Record<keyof MessageSource, Template>>>
   /** What all fields together read. `links` are those of the HTML part. */
   readonly reads: Reads
   readonly warnings: readonly Warning[]

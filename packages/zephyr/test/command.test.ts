@@ -40,7 +40,7 @@ describe('the command', () => {
     expect(stderr).toContain('line 2, column 2)\n{uper(1)}\n ^')
     expect(zephyr(['check', template])).toMatchObject({
       status: 1,
-      stdout: `${template}:2:2 error: unknown function 'uper'\n`,
+      stdout: `${template}:2:2 error: unknown function 'uper'; did you mean 'upper'?\n`,
     })
   })
 

@@ -162,6 +162,14 @@ describe('lint', () => {
     })
   })
 
+  it('names variables that hide others', () => {
+    const data = dataOf({ vars: { tier: 1, email: 'x' }, feed: { a: 1 }, profile: { vars: { tier: 2, b: 1 } } })
+    expect(collisions(data)).toEqual([
+      { name: 'tier', layers: ['vars', 'profile.vars'] },
+      { name: 'email', layers: ['standard', 'vars'] },
+    ])
+  })
+
   it('sees a message as a whole', () => {
     const source = {
       setup: '{a = 1}',

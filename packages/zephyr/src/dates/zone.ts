@@ -118,15 +118,23 @@ export function fromLocal(local: number, timeZone: string): number {
   return after + offsetAt(after, timeZone) * 60_000 === local ? after : before
 }
 
+/** Abbreviations are kept by region: American English knows EST, British English knows CEST. */
+const LOCALES = ['en-US', 'en-GB', 'en-AU', 'en-CA', 'en-IN', 'en-ZA', 'en-NZ']
 const names = new Map<string, Intl.DateTimeFormat>()
 
 /** Name of the zone at a moment: `EST`, or `Eastern Standard Time`. */
 export function zoneName(at: number, timeZone: string, long: boolean): string {
-  const key = `${timeZone} ${long}`
+  const zone = isTimeZone(timeZone) ? timeZone : 'UTC'
+  const first = nameIn('en-US', at, zone, long)
+  if (long || !/^GMT[+-]/.test(first)) return first
+  return LOCALES.map((locale) => nameIn(locale, at, zone, false)).find((name) => !/^GMT[+-]/.test(name)) ?? first
+}
+
+function nameIn(locale: string, at: number, timeZone: string, long: boolean): string {
+  const key = `${locale} ${timeZone} ${long}`
   let format = names.get(key)
   if (format === undefined) {
-    const zone = isTimeZone(timeZone) ? timeZone : 'UTC'
-    format = new Intl.DateTimeFormat('en-US', { timeZone: zone, timeZoneName: long ? 'long' : 'short' })
+    format = new Intl.DateTimeFormat(locale, { timeZone, timeZoneName: long ? 'long' : 'short' })
     if (names.size > 1000) names.clear()
     names.set(key, format)
   }

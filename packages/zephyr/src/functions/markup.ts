@@ -41,142 +41,201 @@ export function decodeEntities(text: string): string {
   })
 }
 
-/** One piece of markup: a run of text, or a tag with its attributes unread. */
-type Piece = { text: string } | { tag: string; closing: boolean; inside: string }
+/** What a piece of markup is handed to: runs of text, and tags with their attributes unread. */
+interface Reader {
+  text(text: string): void
+  tag(name: string, closing: boolean, inside: string): void
+}
 
 /** Cuts markup into text and tags; comments and declarations vanish. Linear, whatever it is given. */
-function* scan(html: string): Generator<Piece> {
+function scan(html: string, reader: Reader): void {
+  const tags = new Finder(html, '<')
+  const comments = new Finder(html, '-->')
+  const ends = new TagEnds(html)
   let i = 0
-  const next = finder(html)
   while (i < html.length) {
-    const open = next('<', i)
-    if (open > i) yield { text: html.slice(i, open) }
+    const open = tags.next(i)
+    if (open > i) reader.text(html.slice(i, open))
     if (open >= html.length) return
-    if (html.startsWith('<!--', open)) {
-      i = next('-->', open + 4) + 3
-      continue
-    }
-    const head = /^<(\/?)([A-Za-z][A-Za-z0-9:-]{0,30})|^<[!?]/.exec(html.slice(open, open + 34))
-    if (head === null) {
-      yield { text: '<' }
+    const closing = html.charCodeAt(open + 1) === 47
+    const start = closing ? open + 2 : open + 1
+    const first = html.charCodeAt(start)
+    if (isLetter(first)) {
+      let name = start + 1
+      while (isNamePart(html.charCodeAt(name))) name++
+      const end = ends.next(name)
+      reader.tag(html.slice(start, name).toLowerCase(), closing, html.slice(name, end))
+      i = end + 1
+    } else if (html.startsWith('<!--', open)) i = comments.next(open + 4) + 3
+    else if (first === 33 || first === 63) i = ends.next(start) + 1
+    else {
+      reader.text('<')
       i = open + 1
-      continue
     }
-    const end = tagEnd(html, open + head[0].length, next)
-    if (head[2] !== undefined) {
-      yield { tag: head[2].toLowerCase(), closing: head[1] === '/', inside: html.slice(open + head[0].length, end) }
-    }
-    i = end + 1
   }
 }
 
-/** Remembers where things are, so that looking ahead again and again stays linear. */
-function finder(text: string): (needle: string, from: number) => number {
-  const known = new Map<string, number>()
-  return (needle, from) => {
-    const at = known.get(needle)
-    if (at !== undefined && at >= from) return at
-    const found = text.indexOf(needle, from)
-    const result = found === -1 ? text.length : found
-    known.set(needle, result)
-    return result
+function isLetter(c: number): boolean {
+  return (c >= 97 && c <= 122) || (c >= 65 && c <= 90)
+}
+
+function isNamePart(c: number): boolean {
+  return isLetter(c) || (c >= 48 && c <= 58) || c === 45
+}
+
+/** Remembers where the next occurrence is, so that looking ahead again and again stays linear. */
+class Finder {
+  private readonly text: string
+  private readonly needle: string
+  private known = -1
+
+  constructor(text: string, needle: string) {
+    this.text = text
+    this.needle = needle
+  }
+
+  /** First occurrence at or after `from`, the length of the text if there is none. */
+  next(from: number): number {
+    if (this.known < from) {
+      const found = this.text.indexOf(this.needle, from)
+      this.known = found === -1 ? this.text.length : found
+    }
+    return this.known
   }
 }
 
-/** The `>` that ends a tag, not one inside a quoted attribute value. */
-function tagEnd(html: string, from: number, next: (needle: string, from: number) => number): number {
-  let i = from
-  for (;;) {
-    const close = next('>', i)
-    const quote = Math.min(next('="', i), next("='", i))
-    if (quote >= close) return close
-    const end = next(html[quote + 1]!, quote + 2)
-    if (end >= html.length) return close
-    i = end + 1
+/** Finds the `>` that ends a tag, not one inside a quoted attribute value. */
+class TagEnds {
+  private readonly html: string
+  private readonly closes: Finder
+  private readonly values: readonly [Finder, Finder]
+  private readonly quotes: readonly [Finder, Finder]
+
+  constructor(html: string) {
+    this.html = html
+    this.closes = new Finder(html, '>')
+    this.values = [new Finder(html, '="'), new Finder(html, "='")]
+    this.quotes = [new Finder(html, '"'), new Finder(html, "'")]
+  }
+
+  next(from: number): number {
+    let i = from
+    for (;;) {
+      const close = this.closes.next(i)
+      const double = this.values[0].next(i)
+      const single = this.values[1].next(i)
+      const quote = Math.min(double, single)
+      if (quote >= close) return close
+      const end = (double < single ? this.quotes[0] : this.quotes[1]).next(quote + 2)
+      if (end >= this.html.length) return close
+      i = end + 1
+    }
   }
 }
 
 /** Removes tags and comments, leaves character references. */
 export function stripTags(html: string): string {
   let out = ''
-  for (const piece of scan(html)) if ('text' in piece) out += piece.text
+  scan(html, {
+    text(text) {
+      out += text
+    },
+    tag() {},
+  })
   return out
 }
 
 const HIDDEN: ReadonlySet<string> = new Set(['head', 'style', 'script', 'title', 'template', 'noscript', 'select'])
 /** Elements that begin and end on a line of their own, and how many line ends separate them. */
-const LINES: Readonly<Record<string, number>> = {
-  p: 2,
-  h1: 2,
-  h2: 2,
-  h3: 2,
-  h4: 2,
-  h5: 2,
-  h6: 2,
-  ul: 2,
-  ol: 2,
-  table: 2,
-  blockquote: 2,
-  pre: 2,
-  div: 1,
-  tr: 1,
-  li: 1,
-  section: 1,
-  article: 1,
-  header: 1,
-  footer: 1,
-  center: 1,
-  form: 1,
-  body: 1,
-  dl: 1,
-  dt: 1,
-  dd: 1,
-}
+const LINES: ReadonlyMap<string, number> = new Map([
+  ['p', 2],
+  ['h1', 2],
+  ['h2', 2],
+  ['h3', 2],
+  ['h4', 2],
+  ['h5', 2],
+  ['h6', 2],
+  ['ul', 2],
+  ['ol', 2],
+  ['table', 2],
+  ['blockquote', 2],
+  ['pre', 2],
+  ['div', 1],
+  ['tr', 1],
+  ['li', 1],
+  ['section', 1],
+  ['article', 1],
+  ['header', 1],
+  ['footer', 1],
+  ['center', 1],
+  ['form', 1],
+  ['body', 1],
+  ['dl', 1],
+  ['dt', 1],
+  ['dd', 1],
+])
 
 /** Readable plain text of a page: links as `label <url>`, list items with a dash, blocks on lines of their own. */
 export function plainText(html: string): string {
-  const out = new Lines()
-  let hidden = ''
-  let hiddenDepth = 0
-  let href = ''
-  for (const piece of scan(html)) {
-    if (hidden !== '') {
-      if ('tag' in piece && piece.tag === hidden) hiddenDepth += piece.closing ? -1 : 1
-      if (hiddenDepth === 0) hidden = ''
-      continue
-    }
-    if ('text' in piece) {
-      out.text(decodeEntities(piece.text))
-      continue
-    }
-    const { tag, closing } = piece
-    if (!closing && HIDDEN.has(tag)) {
-      hidden = tag
-      hiddenDepth = 1
-    } else if (tag === 'br') out.line(1, true)
-    else if (tag === 'hr') out.line(1)
-    else if (tag === 'img') out.text(decodeEntities(attribute(piece.inside, 'alt')))
-    else if ((tag === 'td' || tag === 'th') && closing) out.text(' ')
-    else if (tag === 'a' && !closing) {
-      href = decodeEntities(attribute(piece.inside, 'href')).trim()
-      out.mark()
-    } else if (tag === 'a') {
-      const url = href
-      href = ''
-      if (url === '' || url.startsWith('#')) continue
-      const label = out.marked()
-      if (label === '') out.text(url)
-      else if (label !== url && `mailto:${label}` !== url) out.text(` <${url}>`)
-    } else if (Object.hasOwn(LINES, tag)) {
-      out.line(LINES[tag]!)
-      if (tag === 'li' && !closing) out.text('- ')
+  const writer = new TextWriter()
+  scan(html, writer)
+  return writer.lines.toString()
+}
+
+class TextWriter implements Reader {
+  readonly lines = new Lines()
+  /** The element whose content is left out, and how often it is open. */
+  private hidden = ''
+  private depth = 0
+  private href = ''
+
+  text(text: string): void {
+    if (this.hidden === '') this.lines.text(decodeEntities(text))
+  }
+
+  tag(name: string, closing: boolean, inside: string): void {
+    if (this.hidden !== '') {
+      if (name === this.hidden) this.depth += closing ? -1 : 1
+      // A head that is never closed ends where the body begins.
+      if (this.depth === 0 || (name === 'body' && this.hidden === 'head')) this.hidden = ''
+    } else if (name === 'a') this.link(closing, inside)
+    else if (name === 'br') this.lines.line(1, true)
+    else if (name === 'hr') this.lines.line(1)
+    else if (name === 'img') this.lines.text(decodeEntities(attribute(inside, 'alt')))
+    else if (name === 'td' || name === 'th') this.lines.text(' ')
+    else if (LINES.has(name)) {
+      this.lines.line(LINES.get(name)!)
+      if (name === 'li' && !closing) this.lines.text('- ')
+    } else if (!closing && HIDDEN.has(name)) {
+      this.hidden = name
+      this.depth = 1
     }
   }
-  return out.toString()
+
+  private link(closing: boolean, inside: string): void {
+    if (!closing) {
+      this.href = decodeEntities(attribute(inside, 'href')).trim()
+      this.lines.mark()
+      return
+    }
+    const url = this.href
+    this.href = ''
+    if (url === '' || url.startsWith('#')) return
+    const label = this.lines.marked()
+    if (label === '') this.lines.text(url)
+    else if (label !== url && `mailto:${label}` !== url) this.lines.text(` <${url}>`)
+  }
 }
 
 /** Value of one attribute, '' if it has none. */
 function attribute(inside: string, name: string): string {
+  // The usual spelling first.
+  const usual = inside.indexOf(` ${name}="`)
+  if (usual !== -1) {
+    const start = usual + name.length + 3
+    const end = inside.indexOf('"', start)
+    if (end !== -1 && inside.indexOf("'") === -1) return inside.slice(start, end)
+  }
   const pattern = /(?<![A-Za-z0-9_:.-])([A-Za-z_:][A-Za-z0-9_:.-]*)\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/g
   for (const [, key, double, single, bare] of inside.slice(0, 10_000).matchAll(pattern)) {
     if (key!.toLowerCase() === name) return double ?? single ?? bare ?? ''
