@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import {
   CompileError,
   type CompileOptions,
+  collisions,
   compile,
+  dataOf,
   type LintOptions,
   lint,
   lintMessage,
