@@ -14,7 +14,7 @@ export { plainText } from './functions/markup.ts'
 export { shareAddress } from './functions/platform.ts'
 export type { Env, Host, LinkSource, SendRequest, SignupRequest } from './host.ts'
 export { type CompileLimits, type Limits, MAIL_LIMITS, PAGE_LIMITS } from './limits.ts'
-export { type LintOptions, lint, lintMessage } from './lint.ts'
+export { collisions, type LintOptions, lint, lintMessage } from './lint.ts'
 export {
   addLinkParams,
   compileMessage,

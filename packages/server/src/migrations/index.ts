@@ -1,0 +1,7 @@
+import type { Migration } from 'kysely/migration'
+import * as founding from './0001-founding.ts'
+
+/** Every migration, in order of name. Released migrations never change. */
+export const migrations: Record<string, Migration> = {
+  '0001-founding': founding,
+}

@@ -1,0 +1,75 @@
+import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
+import { type Migration, Migrator } from 'kysely/migration'
+import pg from 'pg'
+
+/**
+ * The tables. Each capability adds its own by declaration merging next to the code that owns them:
+ * `declare module '../platform/database.ts' { interface Schema { list: ListTable } }`.
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: filled by declaration merging
+export interface Schema {}
+
+/** A handle for statements outside a transaction. */
+export type Database = Kysely<Schema>
+
+/** A handle inside a transaction; functions that take it never commit. */
+export type Tx = Transaction<Schema>
+
+/** Either: for reads that work in both places. */
+export type Queryable = Database | Tx
+
+/** How to reach PostgreSQL: a URL, or the parts that the embedded server reports. */
+export type ConnectionSettings =
+  | { connectionString: string }
+  | { host: string; port: number; user: string; password: string; database: string }
+
+const INT8 = 20
+
+/**
+ * Opens a pool. Ids are bigint in the database and plain numbers here: they stay below 2^53 (see `shard.ts`).
+ * Statements sent at the same time on one connection are pipelined, which halves the cost of a point read.
+ *
+ * @param size most connections held
+ */
+export function openDatabase(settings: ConnectionSettings, size = 10): Database {
+  const types = {
+    getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+      oid === INT8 ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+  }
+  const pool = new pg.Pool({
+    ...settings,
+    max: size,
+    types,
+    pipeline: true,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    application_name: 'fairlead',
+  } as pg.PoolConfig)
+  // An idle connection that breaks (the database restarts) is replaced at the next use: nothing to do here,
+  // but without a listener Node would end the process.
+  pool.on('error', () => {})
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+}
+
+/**
+ * Brings the schema up to date. Several processes may call it at once: Kysely's migrator holds a lock.
+ *
+ * @returns the names of the migrations that ran now
+ * @throws the first migration's error; everything it did is rolled back
+ */
+export async function migrateToLatest(db: Database, migrations: Record<string, Migration>): Promise<string[]> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+  const { error, results } = await migrator.migrateToLatest()
+  if (error) throw error
+  return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName)
+}
+
+/** True when the database answers. */
+export async function isReachable(db: Database): Promise<boolean> {
+  try {
+    await sql`select 1`.execute(db)
+    return true
+  } catch {
+    return false
+  }
+}

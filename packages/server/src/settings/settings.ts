@@ -1,0 +1,130 @@
+import { sql } from 'kysely'
+import type { Clock } from '../platform/clock.ts'
+import type { Queryable } from '../platform/database.ts'
+import type { Json } from '../platform/json.ts'
+
+declare module '../platform/database.ts' {
+  interface Schema {
+    setting: { name: string; value: Json; modified_at: Date }
+  }
+}
+
+/** How the account works. Every setting has a default, which is what a migrating customer expects. */
+export interface Settings {
+  /** IANA zone of times without a zone, of templates and of flows. */
+  timezone: string
+  /** What `optout_email=none` by the API does: act, act only with a `consent` object, or mail a confirmation. */
+  api_optin_policy: 'legacy' | 'attested' | 'confirm'
+  /** What a list join brings to a flow that lifts opt-outs: see docs/consent.md. */
+  flow_optin_policy: 'evidence' | 'legacy'
+  /** Receipts named by `send_template` reach people who opted out. */
+  force_receipts: boolean
+  /** Most `Opt-in Confirm` messages to one opted-out address in 24 hours. */
+  optin_confirm_limit: number
+  /** Accept `hash=md5(email + secret)` on /manage links. */
+  legacy_manage_hash: boolean
+  /** Opt-out level that the one-click header sets. */
+  oneclick_level: 'basic' | 'all'
+  /** Postal line at the foot of hosted pages. */
+  sender_name: string
+  /** Where opt-out postbacks go; empty: nowhere. */
+  optout_postback_url: string
+  /** Where hard bounce postbacks go; empty: nowhere. */
+  hardbounce_postback_url: string
+  /** Whether opt-outs made by the API are posted back too. */
+  postback_api_changes: boolean
+  /** Rate limits of the API: documented figures, or none. */
+  rate_limits: boolean
+}
+
+export const DEFAULTS: Settings = {
+  timezone: 'UTC',
+  api_optin_policy: 'legacy',
+  flow_optin_policy: 'legacy',
+  force_receipts: true,
+  optin_confirm_limit: 5,
+  legacy_manage_hash: true,
+  oneclick_level: 'basic',
+  sender_name: '',
+  optout_postback_url: '',
+  hardbounce_postback_url: '',
+  postback_api_changes: false,
+  rate_limits: true,
+}
+
+const CHOICES: { [name in keyof Settings]?: readonly string[] } = {
+  api_optin_policy: ['legacy', 'attested', 'confirm'],
+  flow_optin_policy: ['evidence', 'legacy'],
+  oneclick_level: ['basic', 'all'],
+}
+
+/** Reads all settings as the database holds them now. */
+export async function readSettings(db: Queryable): Promise<Settings> {
+  const rows = await db.selectFrom('setting').select(['name', 'value']).execute()
+  return { ...DEFAULTS, ...Object.fromEntries(rows.map((row) => [row.name, row.value])) }
+}
+
+/** Settings that may be some seconds old, for hot paths; a change by this process is seen at once. */
+export interface SettingsCache {
+  get(): Promise<Settings>
+  forget(): void
+}
+
+const STALE_AFTER = 2_000
+
+export function cacheSettings(db: Queryable): SettingsCache {
+  let cached: { at: number; settings: Promise<Settings> } | null = null
+  return {
+    get() {
+      if (!cached || performance.now() - cached.at > STALE_AFTER) {
+        const settings = readSettings(db)
+        settings.catch(() => {
+          cached = null
+        })
+        cached = { at: performance.now(), settings }
+      }
+      return cached.settings
+    },
+    forget() {
+      cached = null
+    },
+  }
+}
+
+/** Stores one setting, given as text. Returns what is wrong with it, or null. */
+export async function changeSetting(db: Queryable, clock: Clock, name: string, text: string): Promise<string | null> {
+  if (!Object.hasOwn(DEFAULTS, name)) return `unknown setting ${name}: one of ${Object.keys(DEFAULTS).join(', ')}`
+  const key = name as keyof Settings
+  const value = parse(key, text)
+  if (value instanceof Error) return value.message
+  const now = clock.now()
+  await sql`insert into setting (name, value, modified_at) values (${name}, ${JSON.stringify(value)}, ${now})
+    on conflict (name) do update set value = excluded.value, modified_at = excluded.modified_at`.execute(db)
+  return null
+}
+
+function parse(name: keyof Settings, text: string): Json | Error {
+  const fallback = DEFAULTS[name]
+  if (typeof fallback === 'boolean') {
+    if (text !== 'true' && text !== 'false') return new Error(`${name} is true or false, not ${text}`)
+    return text === 'true'
+  }
+  if (typeof fallback === 'number') {
+    const value = Number(text)
+    return Number.isInteger(value) && value >= 0 ? value : new Error(`${name} is a whole number, not ${text}`)
+  }
+  const choices = CHOICES[name]
+  if (choices && !choices.includes(text)) return new Error(`${name} is one of ${choices.join(', ')}, not ${text}`)
+  if (name === 'timezone' && !isTimeZone(text)) return new Error(`${text} is not an IANA time zone`)
+  if (name.endsWith('_url') && text !== '' && !URL.canParse(text)) return new Error(`${text} is not a URL`)
+  return text
+}
+
+function isTimeZone(text: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: text })
+    return true
+  } catch {
+    return false
+  }
+}
