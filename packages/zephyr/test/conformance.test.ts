@@ -61,7 +61,11 @@ describe('contexts', () => {
   it('C6 [documented] a link in a loop is one link of the report', () => {
     const template = compile('{foreach slice(content,0,2) as c}<a href="{c.url}">{c.title}</a>{/foreach}')
     const seen: [string, number][] = []
-    template.render(dataFor(), { ...envFor(), link: (url, link) => (seen.push([url, link.index]), url) })
+    const link = (url: string, { index }: { index: number }) => {
+      seen.push([url, index])
+      return url
+    }
+    template.render(dataFor(), { ...envFor(), link })
     expect(seen).toEqual([
       ['https://news.example/a', 0],
       ['https://news.example/b', 0],
