@@ -40,7 +40,7 @@ export interface Settings {
 export const DEFAULTS: Settings = {
   timezone: 'UTC',
   api_optin_policy: 'legacy',
-  flow_optin_policy: 'legacy',
+  flow_optin_policy: 'evidence',
   force_receipts: true,
   optin_confirm_limit: 5,
   legacy_manage_hash: true,
