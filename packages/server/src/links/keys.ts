@@ -1,0 +1,111 @@
+import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import { sql } from 'kysely'
+import type { Clock } from '../platform/clock.ts'
+import type { Database } from '../platform/database.ts'
+
+interface SigningKeyTable {
+  kid: number
+  secret: Buffer
+  created_at: Date
+  /** Since when nothing new is signed with it. */
+  retired_at: Date | null
+}
+
+declare module '../platform/database.ts' {
+  interface Schema {
+    signing_key: SigningKeyTable
+  }
+}
+
+/**
+ * What a signature is for. Each purpose has a key of its own, so what was signed for one never passes for another:
+ * the one-click address, the opt-out page, the opt-in confirmation, a rendered form, undoing a save, and the keyed
+ * hash under which an address may stand in a link.
+ */
+export type Purpose = 'u' | 'oc' | 'confirm' | 'form' | 'undo' | 'address'
+
+/** Signs and verifies with the account's own keys. */
+export interface SigningKeys {
+  /** Number of the key that signs now. */
+  currentKid(): number
+  /** 128 bits over a text; null when there is no such key. */
+  mac(kid: number, purpose: Purpose, text: string): Buffer | null
+  /** Constant time. False when there is no such key. */
+  verify(kid: number, purpose: Purpose, text: string, mac: Buffer): boolean
+  has(kid: number): boolean
+  /** Reads the keys again: another process may have made a new one. */
+  refresh(): Promise<void>
+}
+
+const MAC_BYTES = 16
+const LOCK = 7_145_002
+
+interface HeldKey {
+  secret: Buffer
+  subkeys: Map<Purpose, KeyObject>
+}
+
+/** Loads the keys, making the first one where there is none. Safe when several processes start at once. */
+export async function loadSigningKeys(db: Database, clock: Clock): Promise<SigningKeys> {
+  let held = new Map<number, HeldKey>()
+  let current = 0
+
+  const read = async () => {
+    const rows = await db.selectFrom('signing_key').selectAll().orderBy('kid').execute()
+    held = new Map(rows.map((row) => [row.kid, held.get(row.kid) ?? { secret: row.secret, subkeys: new Map() }]))
+    current = rows.findLast((row) => row.retired_at === null)?.kid ?? 0
+  }
+
+  const mac = (kid: number, purpose: Purpose, text: string): Buffer | null => {
+    const key = held.get(kid)
+    if (!key) return null
+    let subkey = key.subkeys.get(purpose)
+    if (!subkey) {
+      subkey = createSecretKey(Buffer.from(hkdfSync('sha256', key.secret, 'fairlead', `link:${purpose}`, 32)))
+      key.subkeys.set(purpose, subkey)
+    }
+    return createHmac('sha256', subkey).update(text).digest().subarray(0, MAC_BYTES)
+  }
+
+  await read()
+  if (current === 0) {
+    await addKey(db, clock, { onlyIfNone: true })
+    await read()
+  }
+  return {
+    currentKid: () => current,
+    mac,
+    verify(kid, purpose, text, given) {
+      const expected = mac(kid, purpose, text)
+      return expected !== null && given.length === MAC_BYTES && timingSafeEqual(expected, given)
+    },
+    has: (kid) => held.has(kid),
+    refresh: read,
+  }
+}
+
+/**
+ * Makes a new key and retires the others. What they signed stays good: opt-outs for ever, opt-ins until they expire.
+ *
+ * @returns the number of the new key
+ */
+export async function rotateSigningKey(db: Database, clock: Clock): Promise<number> {
+  return addKey(db, clock, { onlyIfNone: false })
+}
+
+function addKey(db: Database, clock: Clock, options: { onlyIfNone: boolean }): Promise<number> {
+  return db.transaction().execute(async (tx) => {
+    await sql`select pg_advisory_xact_lock(${sql.lit(LOCK)})`.execute(tx)
+    const rows = await tx.selectFrom('signing_key').select(['kid', 'retired_at']).orderBy('kid').execute()
+    const active = rows.findLast((row) => row.retired_at === null)
+    if (options.onlyIfNone && active) return active.kid
+    const now = clock.now()
+    const kid = (rows.at(-1)?.kid ?? 0) + 1
+    await tx.updateTable('signing_key').set({ retired_at: now }).where('retired_at', 'is', null).execute()
+    await tx
+      .insertInto('signing_key')
+      .values({ kid, secret: randomBytes(32), created_at: now, retired_at: null })
+      .execute()
+    return kid
+  })
+}
