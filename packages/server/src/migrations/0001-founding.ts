@@ -55,6 +55,7 @@ create table profile (
   login_at timestamptz,
   optout_at timestamptz,
   ledger_head bytea,
+  salt bytea not null,
   primary key (shard, id)
 );
 
@@ -71,6 +72,7 @@ create table remembered_person (
   address_hmac bytea not null,
   level smallint not null,
   template_optouts json not null default '[]',
+  deliverability text,
   complained_at timestamptz,
   refused_at timestamptz,
   at timestamptz not null,

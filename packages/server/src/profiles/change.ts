@@ -66,6 +66,8 @@ export interface Cause {
   root: string
   depth: number
   flows: number[]
+  /** How the person got onto the list that began the chain: what a later flow may do rests on that. */
+  origin?: ListSource
 }
 
 /**
@@ -160,4 +162,6 @@ export interface ProfileState {
   templateOptouts: Set<number>
   /** Head of this person's chain in the consent ledger. */
   ledgerHead: Buffer | null
+  /** Eight random bytes that make the handed-out ids (`sid`, `cookie`) unguessable. */
+  salt: Buffer
 }

@@ -1,0 +1,80 @@
+import { sql } from 'kysely'
+import type { Queryable } from '../platform/database.ts'
+import { shardOfId, shardOfKey } from '../platform/shard.ts'
+import { parseAddress } from '../profiles/address.ts'
+import type { Deliverability, Recipient } from './decide.ts'
+import { levelOf } from './levels.ts'
+
+declare module '../platform/database.ts' {
+  interface Schema {
+    template_optout: {
+      shard: number
+      profile_id: number
+      template_id: number
+      public_name: string | null
+      at: Date
+      via: string
+    }
+    address: {
+      shard: number
+      address: string
+      state: string
+      class: string | null
+      detail: string | null
+      since: Date
+    }
+    blocked_address: { pattern: string; kind: string; reason: string | null; at: Date }
+  }
+}
+
+/** Whom a message is for: a person, the address it goes to, and the template it is made of (null: a campaign). */
+export interface WantedRecipient {
+  profileId: number
+  address: string
+  templateId: number | null
+}
+
+interface Row {
+  level: number | null
+  state: string | null
+  kind: 'blacklist' | 'never' | null
+  out: boolean
+}
+
+/**
+ * Loads what `decide` needs, for many recipients in one statement.
+ *
+ * @returns in the order asked for; null where the profile is gone
+ */
+export async function loadRecipients(
+  q: Queryable,
+  wanted: readonly WantedRecipient[],
+): Promise<Array<Recipient | null>> {
+  if (wanted.length === 0) return []
+  const addresses = wanted.map((one) => parseAddress(one.address))
+  const lookups = addresses.map((address) => address?.lookup ?? '')
+  const { rows } = await sql<Row>`
+    select p.level, a.state, b.kind, t.template_id is not null as out
+    from unnest(${wanted.map((one) => shardOfId(one.profileId))}::smallint[],
+      ${wanted.map((one) => one.profileId)}::bigint[], ${wanted.map((one) => one.templateId)}::int[],
+      ${lookups.map((lookup) => shardOfKey('email', lookup))}::smallint[], ${lookups}::text[])
+      with ordinality as w(shard, profile_id, template_id, address_shard, address, n)
+    left join profile p on p.shard = w.shard and p.id = w.profile_id
+    left join address a on a.shard = w.address_shard and a.address = w.address
+    left join template_optout t on t.shard = w.shard and t.profile_id = w.profile_id and t.template_id = w.template_id
+    left join lateral (
+      select kind from blocked_address
+      where pattern = w.address or pattern = substring(w.address from '@.*$')
+      order by kind limit 1) b on true
+    order by n`.execute(q)
+  return rows.map((row, index) => {
+    if (row.level === null) return null
+    return {
+      addressIsValid: addresses[index] !== null,
+      level: levelOf(row.level),
+      deliverability: (row.state ?? 'unknown') as Deliverability,
+      block: row.kind,
+      isOutOfTemplate: row.out,
+    }
+  })
+}

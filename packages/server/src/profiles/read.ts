@@ -1,0 +1,138 @@
+import { sql } from 'kysely'
+import { levelOf } from '../consent/levels.ts'
+import type { Queryable } from '../platform/database.ts'
+import { shardOfId, shardOfKey } from '../platform/shard.ts'
+import { parseAddress } from './address.ts'
+import type { KeyKind, PersonRef, ProfileState, Via } from './change.ts'
+import { carries, idInside } from './ids.ts'
+import type { ProfileTable } from './tables.ts'
+
+/** A lookup key as it is stored: addresses in their lookup form. */
+export interface StoredKey {
+  kind: KeyKind
+  value: string
+}
+
+/** The stored form of a key; null for an address that is none. */
+export function storedKey(kind: KeyKind, value: string): StoredKey | null {
+  if (kind !== 'email') return { kind, value }
+  const address = parseAddress(value)
+  return address && { kind, value: address.lookup }
+}
+
+/** Finds people; null where nobody is found. One or two statements, however many are wanted. */
+export async function findProfiles(q: Queryable, refs: readonly PersonRef[]): Promise<Array<ProfileState | null>> {
+  const ids = await findIds(q, refs)
+  const states = await loadStates(
+    q,
+    ids.filter((id) => id !== null),
+    false,
+  )
+  return refs.map((ref, index) => {
+    const id = ids[index]
+    const state = id === null || id === undefined ? undefined : states.get(id)
+    return state && answers(state, ref) ? state : null
+  })
+}
+
+/** Finds one person. */
+export async function findProfile(q: Queryable, ref: PersonRef): Promise<ProfileState | null> {
+  return (await findProfiles(q, [ref]))[0] ?? null
+}
+
+/** False when a sid or cookie names the profile's number but not the profile. */
+export function answers(state: ProfileState, ref: PersonRef): boolean {
+  return (ref.kind !== 'sid' && ref.kind !== 'cookie') || carries(state, ref.kind, ref.value)
+}
+
+/** Internal ids behind the references, unchecked for sids and cookies. */
+export async function findIds(q: Queryable, refs: readonly PersonRef[]): Promise<Array<number | null>> {
+  const keys = refs.map((ref) => {
+    if (ref.kind === 'id' || ref.kind === 'sid' || ref.kind === 'cookie') return null
+    return storedKey(ref.kind, ref.value)
+  })
+  const owners = await findOwners(
+    q,
+    keys.filter((key) => key !== null),
+  )
+  return refs.map((ref, index) => {
+    if (ref.kind === 'id') return ref.value
+    if (ref.kind === 'sid' || ref.kind === 'cookie') return idInside(ref.kind, ref.value)
+    const key = keys[index]
+    return key ? (owners.get(keyText(key)) ?? null) : null
+  })
+}
+
+/** A key as one text, for maps. */
+export const keyText = (key: StoredKey): string => `${key.kind}:${key.value}`
+
+/** Who holds each key: `keyText` → profile id. */
+export async function findOwners(q: Queryable, keys: readonly StoredKey[]): Promise<Map<string, number>> {
+  if (keys.length === 0) return new Map()
+  const shards = keys.map((key) => shardOfKey(key.kind, key.value))
+  const { rows } = await sql<{ kind: KeyKind; value: string; profile_id: number }>`
+    select k.kind, k.value, k.profile_id
+    from unnest(${shards}::smallint[], ${keys.map((key) => key.kind)}::text[], ${keys.map((key) => key.value)}::text[])
+      as w(shard, kind, value)
+    join profile_key k using (shard, kind, value)`.execute(q)
+  return new Map(rows.map((row) => [keyText(row), row.profile_id]))
+}
+
+interface LoadedRow extends ProfileTable {
+  lists: Array<[number, string]> | null
+  templates: number[] | null
+}
+
+/**
+ * Loads profiles with their lists and template opt-outs.
+ *
+ * @param lock take the rows for writing, in order of id so that two writers never wait for each other in a circle
+ */
+export async function loadStates(
+  q: Queryable,
+  ids: readonly number[],
+  lock: boolean,
+): Promise<Map<number, ProfileState>> {
+  if (ids.length === 0) return new Map()
+  const wanted = [...new Set(ids)].sort((a, b) => a - b)
+  if (lock) {
+    // A separate statement: the one below then reads lists as they are once the lock is held.
+    await sql`select 1 from profile p
+      join unnest(${wanted.map(shardOfId)}::smallint[], ${wanted}::bigint[]) as w(shard, id) using (shard, id)
+      order by p.id for update of p`.execute(q)
+  }
+  const { rows } = await sql<LoadedRow>`
+    select p.*,
+      (select json_agg(json_build_array(m.list_id, m.joined_at)) from list_member m
+        where m.shard = p.shard and m.profile_id = p.id) as lists,
+      (select json_agg(t.template_id) from template_optout t
+        where t.shard = p.shard and t.profile_id = p.id) as templates
+    from unnest(${wanted.map(shardOfId)}::smallint[], ${wanted}::bigint[]) as w(shard, id)
+    join profile p using (shard, id)`.execute(q)
+  return new Map(rows.map((row) => [row.id, stateOf(row)]))
+}
+
+function stateOf(row: LoadedRow): ProfileState {
+  return {
+    shard: row.shard,
+    id: row.id,
+    email: row.email,
+    keys: row.keys as ProfileState['keys'],
+    level: levelOf(row.level),
+    levelAt: row.level_at,
+    levelVia: row.level_via as Via | null,
+    refusedAt: row.refused_at,
+    complainedAt: row.complained_at,
+    vars: row.vars,
+    sms: row.sms as ProfileState['sms'],
+    pixelConsent: row.pixel_consent,
+    createdAt: row.created_at,
+    signupAt: row.signup_at,
+    loginAt: row.login_at,
+    optoutAt: row.optout_at,
+    lists: new Map((row.lists ?? []).map(([id, at]) => [id, new Date(at)])),
+    templateOptouts: new Set(row.templates ?? []),
+    ledgerHead: row.ledger_head,
+    salt: row.salt,
+  }
+}

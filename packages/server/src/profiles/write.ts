@@ -1,0 +1,173 @@
+import { sql } from 'kysely'
+import { rankOf } from '../consent/levels.ts'
+import type { Tx } from '../platform/database.ts'
+import { shardOfId, shardOfKey } from '../platform/shard.ts'
+import type { Act, ProfileState } from './change.ts'
+import type { StoredKey } from './read.ts'
+
+/** A profile before (null: new) and after its changes. */
+export interface Written {
+  before: ProfileState | null
+  after: ProfileState
+  /** The last act on it, for tombstones. */
+  act: Act
+  templateNames: ReadonlyMap<number, string | null>
+}
+
+/**
+ * Writes profiles back with a fixed number of statements, whatever their number; what did not change is not written.
+ */
+export async function writeProfiles(tx: Tx, all: readonly Written[], now: Date): Promise<void> {
+  await upsert(
+    tx,
+    all.filter(({ before, after }) => before === null || differs(before, after)).map(({ after }) => after),
+  )
+  await writeMemberships(tx, all, now)
+  await writeTemplateOptouts(tx, all, now)
+}
+
+const PLAIN = [
+  'email',
+  'level',
+  'levelAt',
+  'levelVia',
+  'refusedAt',
+  'complainedAt',
+  'pixelConsent',
+  'signupAt',
+  'loginAt',
+  'optoutAt',
+  'ledgerHead',
+] as const satisfies ReadonlyArray<keyof ProfileState>
+
+function differs(before: ProfileState, after: ProfileState): boolean {
+  if (PLAIN.some((field) => before[field] !== after[field])) return true
+  return (['keys', 'vars', 'sms'] as const).some(
+    (field) => before[field] !== after[field] && JSON.stringify(before[field]) !== JSON.stringify(after[field]),
+  )
+}
+
+async function upsert(tx: Tx, states: readonly ProfileState[]): Promise<void> {
+  if (states.length === 0) return
+  const column = <T>(read: (state: ProfileState) => T) => states.map(read)
+  await sql`
+    insert into profile (shard, id, email, keys, level, level_at, level_via, refused_at, complained_at, vars, sms,
+      pixel_consent, created_at, signup_at, login_at, optout_at, ledger_head, salt)
+    select * from unnest(
+      ${column((s) => s.shard)}::smallint[], ${column((s) => s.id)}::bigint[], ${column((s) => s.email)}::text[],
+      ${column((s) => JSON.stringify(s.keys))}::json[], ${column((s) => rankOf(s.level))}::smallint[],
+      ${column((s) => s.levelAt)}::timestamptz[], ${column((s) => s.levelVia)}::text[],
+      ${column((s) => s.refusedAt)}::timestamptz[], ${column((s) => s.complainedAt)}::timestamptz[],
+      ${column((s) => JSON.stringify(s.vars))}::json[], ${column((s) => JSON.stringify(s.sms))}::json[],
+      ${column((s) => s.pixelConsent)}::text[], ${column((s) => s.createdAt)}::timestamptz[],
+      ${column((s) => s.signupAt)}::timestamptz[], ${column((s) => s.loginAt)}::timestamptz[],
+      ${column((s) => s.optoutAt)}::timestamptz[], ${column((s) => s.ledgerHead)}::bytea[],
+      ${column((s) => s.salt)}::bytea[])
+    on conflict (shard, id) do update set email = excluded.email, keys = excluded.keys, level = excluded.level,
+      level_at = excluded.level_at, level_via = excluded.level_via, refused_at = excluded.refused_at,
+      complained_at = excluded.complained_at, vars = excluded.vars, sms = excluded.sms,
+      pixel_consent = excluded.pixel_consent, signup_at = excluded.signup_at, login_at = excluded.login_at,
+      optout_at = excluded.optout_at, ledger_head = excluded.ledger_head`.execute(tx)
+}
+
+async function writeMemberships(tx: Tx, all: readonly Written[], now: Date): Promise<void> {
+  const joined: Array<{ id: number; list: number; at: Date }> = []
+  const left: Array<{ id: number; list: number; via: string }> = []
+  for (const { before, after, act } of all) {
+    if (before?.lists === after.lists) continue
+    for (const [list, at] of after.lists) if (!before?.lists.has(list)) joined.push({ id: after.id, list, at })
+    for (const list of before?.lists.keys() ?? []) {
+      if (!after.lists.has(list)) left.push({ id: after.id, list, via: act.via })
+    }
+  }
+  if (joined.length > 0) {
+    const columns = [joined.map((row) => shardOfId(row.id)), joined.map((row) => row.id), joined.map((row) => row.list)]
+    await sql`
+      with row as (select * from unnest(${columns[0]}::smallint[], ${columns[1]}::bigint[], ${columns[2]}::int[],
+          ${joined.map((row) => row.at)}::timestamptz[]) as r(shard, profile_id, list_id, joined_at)),
+        forgotten as (delete from list_left l using row
+          where l.shard = row.shard and l.profile_id = row.profile_id and l.list_id = row.list_id)
+      insert into list_member select * from row on conflict do nothing`.execute(tx)
+  }
+  if (left.length > 0) {
+    const columns = [left.map((row) => shardOfId(row.id)), left.map((row) => row.id), left.map((row) => row.list)]
+    await sql`
+      with row as (select * from unnest(${columns[0]}::smallint[], ${columns[1]}::bigint[], ${columns[2]}::int[],
+          ${left.map((row) => row.via)}::text[]) as r(shard, profile_id, list_id, via)),
+        gone as (delete from list_member m using row
+          where m.shard = row.shard and m.profile_id = row.profile_id and m.list_id = row.list_id)
+      insert into list_left select shard, profile_id, list_id, ${now}, via from row
+      on conflict (shard, profile_id, list_id) do update set left_at = excluded.left_at, via = excluded.via`.execute(tx)
+  }
+}
+
+async function writeTemplateOptouts(tx: Tx, all: readonly Written[], now: Date): Promise<void> {
+  const out: Array<{ id: number; template: number; name: string | null; via: string }> = []
+  const back: Array<{ id: number; template: number }> = []
+  for (const { before, after, act, templateNames } of all) {
+    if (before?.templateOptouts === after.templateOptouts) continue
+    for (const template of after.templateOptouts) {
+      if (before?.templateOptouts.has(template)) continue
+      out.push({ id: after.id, template, name: templateNames.get(template) ?? null, via: act.via })
+    }
+    for (const template of before?.templateOptouts ?? []) {
+      if (!after.templateOptouts.has(template)) back.push({ id: after.id, template })
+    }
+  }
+  if (out.length > 0) {
+    await sql`
+      insert into template_optout select shard, profile_id, template_id, public_name, ${now}, via
+      from unnest(${out.map((row) => shardOfId(row.id))}::smallint[], ${out.map((row) => row.id)}::bigint[],
+        ${out.map((row) => row.template)}::int[], ${out.map((row) => row.name)}::text[],
+        ${out.map((row) => row.via)}::text[]) as r(shard, profile_id, template_id, public_name, via)
+      on conflict do nothing`.execute(tx)
+  }
+  if (back.length > 0) {
+    await sql`
+      delete from template_optout t using unnest(${back.map((row) => shardOfId(row.id))}::smallint[],
+        ${back.map((row) => row.id)}::bigint[], ${back.map((row) => row.template)}::int[])
+        as r(shard, profile_id, template_id)
+      where t.shard = r.shard and t.profile_id = r.profile_id and t.template_id = r.template_id`.execute(tx)
+  }
+}
+
+/** Takes free keys for profiles. Returns those really taken: another writer may have been first. */
+export async function claimKeys(
+  tx: Tx,
+  claims: ReadonlyArray<{ key: StoredKey; profileId: number }>,
+): Promise<Array<{ kind: string; value: string }>> {
+  if (claims.length === 0) return []
+  // In one order for everybody, so that two writers never wait for each other in a circle.
+  const sorted = [...claims].sort((a, b) => compare(a.key, b.key))
+  const { rows } = await sql<{ kind: string; value: string }>`
+    insert into profile_key (shard, kind, value, profile_id)
+    select * from unnest(
+      ${sorted.map(({ key }) => shardOfKey(key.kind, key.value))}::smallint[],
+      ${sorted.map(({ key }) => key.kind)}::text[], ${sorted.map(({ key }) => key.value)}::text[],
+      ${sorted.map(({ profileId }) => profileId)}::bigint[])
+    on conflict do nothing returning kind, value`.execute(tx)
+  return rows
+}
+
+function compare(a: StoredKey, b: StoredKey): number {
+  const [left, right] = [`${a.kind}:${a.value}`, `${b.kind}:${b.value}`]
+  return left < right ? -1 : left > right ? 1 : 0
+}
+
+/** Gives keys free again. */
+export async function releaseKeys(tx: Tx, keys: readonly StoredKey[]): Promise<void> {
+  if (keys.length === 0) return
+  await sql`
+    delete from profile_key k using unnest(
+      ${keys.map((key) => shardOfKey(key.kind, key.value))}::smallint[], ${keys.map((key) => key.kind)}::text[],
+      ${keys.map((key) => key.value)}::text[]) as r(shard, kind, value)
+    where k.shard = r.shard and k.kind = r.kind and k.value = r.value`.execute(tx)
+}
+
+/** Fresh profile ids, one for each shard given. */
+export async function newIds(tx: Tx, shards: readonly number[]): Promise<number[]> {
+  if (shards.length === 0) return []
+  const { rows } = await sql<{ number: number }>`
+    select nextval('profile_number') as number from generate_series(1, ${shards.length}::int)`.execute(tx)
+  return shards.map((shard, index) => rows[index]!.number * 64 + shard)
+}

@@ -1,0 +1,69 @@
+import { sql } from 'kysely'
+import type { Tx } from '../platform/database.ts'
+import type { JsonObject } from '../platform/json.ts'
+import { shardOfId } from '../platform/shard.ts'
+import type { Cause, Evidence, ListSource, Via } from '../profiles/change.ts'
+
+declare module '../platform/database.ts' {
+  interface Schema {
+    signal: SignalTable
+  }
+}
+
+export interface SignalTable {
+  shard: number
+  id: number
+  profile_id: number
+  type: string
+  key: string
+  payload: JsonObject
+  source: string
+  evidence: number | null
+  cause: JsonObject
+  occurred_at: Date
+  dedupe_key: string | null
+}
+
+/** A recorded fact that flows, postbacks and statistics react to later. */
+export interface NewSignal {
+  profileId: number
+  type: 'list_joined' | 'list_removed' | 'optout_changed' | 'template_optout' | 'hardbounce' | 'purchase' | 'email_sent'
+  /** What it is about within its type: a list's or template's id. */
+  key: string
+  payload: JsonObject
+  source: ListSource | Via
+  evidence: Evidence
+  /** Null: this fact begins a chain of its own. */
+  cause: Cause | null
+  occurredAt: Date
+  dedupeKey?: string
+}
+
+/**
+ * Records facts in the transaction that makes them true. Only those are kept that somebody waits for: an active flow,
+ * or a postback address. Whether anybody does is read in the same statement, so a flow is either active before the
+ * fact and sees it, or after and does not.
+ */
+export async function emitSignals(tx: Tx, signals: readonly NewSignal[]): Promise<void> {
+  if (signals.length === 0) return
+  const column = <T>(read: (signal: NewSignal) => T) => signals.map(read)
+  await sql`
+    insert into signal (shard, id, profile_id, type, key, payload, source, evidence, cause, occurred_at, dedupe_key)
+    select shard, nextval('signal_number') * 64 + shard, profile_id, type, key, payload, source, evidence,
+      coalesce(cause, '{}'), occurred_at, dedupe_key
+    from unnest(
+      ${column((s) => shardOfId(s.profileId))}::smallint[], ${column((s) => s.profileId)}::bigint[],
+      ${column((s) => s.type)}::text[], ${column((s) => s.key)}::text[],
+      ${column((s) => JSON.stringify(s.payload))}::json[], ${column((s) => s.source)}::text[],
+      ${column((s) => s.evidence)}::smallint[], ${column((s) => s.cause && JSON.stringify(s.cause))}::json[],
+      ${column((s) => s.occurredAt)}::timestamptz[], ${column((s) => s.dedupeKey ?? null)}::text[])
+      with ordinality
+      as s(shard, profile_id, type, key, payload, source, evidence, cause, occurred_at, dedupe_key, n)
+    where exists (select from flow_trigger t where t.type = s.type and t.key = s.key)
+      or (s.type in ('optout_changed', 'template_optout') and exists (
+        select from setting where name = 'optout_postback_url' and value #>> '{}' <> ''))
+      or (s.type = 'hardbounce' and exists (
+        select from setting where name = 'hardbounce_postback_url' and value #>> '{}' <> ''))
+    order by n
+    on conflict do nothing`.execute(tx)
+}
