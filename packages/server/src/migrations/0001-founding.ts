@@ -255,6 +255,8 @@ create index message_by_profile on message (shard, profile_id, id);
 
 create unique index message_dedupe on message (shard, dedupe_key) where dedupe_key is not null;
 
+create index message_confirmation on message (lower(address), created_at) where kind = 'optin';
+
 create table caught_mail (
   id bigint generated always as identity primary key,
   received_at timestamptz not null,

@@ -1,0 +1,50 @@
+/**
+ * Turns calls that arrive together into one call with a list: the first starts at once, those that come while it runs
+ * wait and go together next. Throughput then follows the load by itself, without a timer.
+ *
+ * @param work answers every item, in order. When it throws for several items, each is tried again alone, so that one
+ *   bad item cannot spoil the others
+ * @param options.atOnce most lists at work at the same time
+ * @param options.size most items in a list
+ */
+export function coalesce<Item, Answer>(
+  work: (items: Item[]) => Promise<Answer[]>,
+  { atOnce = 1, size = 500 }: { atOnce?: number; size?: number } = {},
+): (item: Item) => Promise<Answer> {
+  interface Waiting {
+    item: Item
+    resolve(answer: Answer): void
+    reject(error: unknown): void
+  }
+  let waiting: Waiting[] = []
+  let running = 0
+
+  async function answer(batch: Waiting[]): Promise<void> {
+    try {
+      const answers = await work(batch.map((one) => one.item))
+      for (const [index, one] of batch.entries()) one.resolve(answers[index]!)
+    } catch (error) {
+      if (batch.length === 1) batch[0]!.reject(error)
+      else for (const one of batch) await answer([one])
+    }
+  }
+
+  function run(): void {
+    while (running < atOnce && waiting.length > 0) {
+      const batch = waiting.slice(0, size)
+      waiting = waiting.slice(size)
+      running += 1
+      void answer(batch).finally(() => {
+        running -= 1
+        run()
+      })
+    }
+  }
+
+  return (item) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ item, resolve, reject })
+      // Calls made in the same turn of the event loop go together even when nothing runs yet.
+      if (waiting.length === 1) setImmediate(run)
+    })
+}

@@ -1,0 +1,71 @@
+import type { MessageKind } from '../consent/decide.ts'
+import type { JsonObject } from '../platform/json.ts'
+
+/**
+ * Where a message is on its way. `queued` waits until it is due; `leased` is being made; `attempting`, written before
+ * the first byte of its content goes out, may or may not have arrived when a process dies; `deferred` will be tried
+ * again. The others are ends: `sent`; `failed` by us or refused for good; `suppressed` because the person may not be
+ * written to; `cancelled` by its template or by the caller.
+ */
+export type MessageState =
+  | 'queued'
+  | 'leased'
+  | 'attempting'
+  | 'deferred'
+  | 'sent'
+  | 'failed'
+  | 'suppressed'
+  | 'cancelled'
+
+/** What made the message. */
+export type MessageOrigin = 'api' | 'purchase' | 'flow' | 'page'
+
+/** What the caller of a send may ask for besides the content. */
+export interface SendOptions {
+  replyto?: string
+  /** Marks the subject; not counted in statistics. */
+  test?: boolean
+  /** Goes into the Sender header. */
+  behalf_email?: string
+  /** `Cc`, `Bcc`, `X-*` and `List-Unsubscribe*`. */
+  headers?: { [name: string]: string }
+}
+
+export interface MessageTable {
+  shard: number
+  id: number
+  profile_id: number
+  template_id: number
+  /** Null: the template's current revision at the time of sending. */
+  revision_id: number | null
+  kind: MessageKind
+  origin: MessageOrigin
+  /** As the caller spelled it. */
+  address: string
+  vars: JsonObject
+  options: SendOptions
+  /** What caused it: a purchase, a flow's run. */
+  context: JsonObject
+  priority: number
+  state: MessageState
+  scheduled_for: Date | null
+  due_at: Date
+  lease_until: Date | null
+  lease_owner: string | null
+  attempts: number
+  created_at: Date
+  settled_at: Date | null
+  sent_at: Date | null
+  /** Why it ended as it did: a refusal, `softbounce`, `hardbounce`, `render`, a template's own words. */
+  reason: string | null
+  /** The last answer of a mail server, or what went wrong. */
+  reply: string | null
+  limit_name: string | null
+  dedupe_key: string | null
+}
+
+declare module '../platform/database.ts' {
+  interface Schema {
+    message: MessageTable
+  }
+}

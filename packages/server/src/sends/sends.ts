@@ -1,0 +1,221 @@
+import { sql } from 'kysely'
+import type { Clock } from '../platform/clock.ts'
+import { coalesce } from '../platform/coalesce.ts'
+import type { Database } from '../platform/database.ts'
+import type { JsonObject } from '../platform/json.ts'
+import { shardOfId } from '../platform/shard.ts'
+import { parseAddress } from '../profiles/address.ts'
+import type { Act } from '../profiles/change.ts'
+import type { Profiles } from '../profiles/door.ts'
+import { findIds } from '../profiles/read.ts'
+import type { SettingsCache } from '../settings/settings.ts'
+import type { LoadedTemplate, Templates } from '../templates/templates.ts'
+import { type EnqueueOutcome, type EnqueueRefusal, type EnqueueRequest, enqueue } from './enqueue.ts'
+import type { SendLimit } from './limit.ts'
+import type { MessageOrigin, SendOptions } from './message-table.ts'
+import { type CancelOutcome, cancelSend, readSend, type SendRecord } from './read.ts'
+import type { SendIds } from './send-id.ts'
+
+/** A triggered message to one or more people. */
+export interface SendRequest {
+  /** Name. */
+  template: string
+  emails: string[]
+  vars: JsonObject
+  /** Address as given in `emails` → vars that replace those of the call. */
+  evars: { [email: string]: JsonObject }
+  options: SendOptions
+  scheduledFor?: Date
+  limit?: SendLimit
+  origin: MessageOrigin
+  act: Act
+}
+
+export type SendRefusal = EnqueueRefusal | 'key_conflict'
+
+/** What became of one address. */
+export type SentOne =
+  | { ok: true; email: string; messageId: number; sendId: string }
+  | { ok: false; email: string; code: number; reason: SendRefusal }
+
+export type SendOutcome = { ok: true; template: string; sends: SentOne[] } | { ok: false; code: 14; reason: 'template' }
+
+export type UpdateOutcome = { ok: true; record: SendRecord } | { ok: false; reason: 'unknown' | 'too_late' }
+
+export interface Sends {
+  /** Queues a message to each address; unknown people get a profile. Calls that arrive together share statements. */
+  send(request: SendRequest): Promise<SendOutcome>
+  /** Null for an unknown id, or one older than 90 days. */
+  get(sendId: string): Promise<SendRecord | null>
+  /** Takes back a scheduled message. `too_late` when it left already or was never scheduled. */
+  cancel(sendId: string): Promise<CancelOutcome>
+  /** Changes a scheduled message that has not left yet; what is not given stays. */
+  update(sendId: string, change: SendChange): Promise<UpdateOutcome>
+  sendIdOf(messageId: number): string
+  messageIdOf(sendId: string): number | null
+}
+
+export interface SendChange {
+  vars?: JsonObject
+  options?: SendOptions
+  scheduledFor?: Date
+}
+
+/** Batches that may be in the database at the same time: one is read while another is written. */
+const AT_ONCE = 3
+
+export function createSends(parts: {
+  db: Database
+  clock: Clock
+  settings: SettingsCache
+  templates: Templates
+  profiles: Profiles
+  ids: SendIds
+  /** Called when messages are queued and committed. */
+  wake: () => void
+}): Sends {
+  const { db, clock, settings, templates, profiles, ids, wake } = parts
+
+  async function sendAll(requests: SendRequest[]): Promise<SendOutcome[]> {
+    const known = await templates.byNames([...new Set(requests.map((request) => request.template))])
+    const parcels = requests.flatMap((request, call) => {
+      const template = known.get(request.template)
+      return template ? request.emails.map((email) => newParcel(call, request, template, email)) : []
+    })
+    await findPeople(parcels)
+    await queue(parcels)
+    return requests.map((request, call): SendOutcome => {
+      if (!known.has(request.template)) return { ok: false, code: 14, reason: 'template' }
+      const sends = parcels.filter((parcel) => parcel.call === call).map((parcel) => parcel.result!)
+      return { ok: true, template: request.template, sends }
+    })
+  }
+
+  /** Finds or creates the person behind each address. */
+  async function findPeople(parcels: Parcel[]): Promise<void> {
+    const open = parcels.filter((parcel) => parcel.result === null)
+    const found = await findIds(
+      db,
+      open.map(({ address }) => ({ kind: 'email' as const, value: address })),
+    )
+    const strangers: Parcel[] = []
+    for (const [index, parcel] of open.entries()) {
+      parcel.profileId = found[index] ?? null
+      if (parcel.profileId === null) strangers.push(parcel)
+    }
+    if (strangers.length === 0) return
+    const made = await profiles.changeAll(
+      strangers.map(({ address, request }) => ({ person: { kind: 'email', value: address }, act: request.act })),
+    )
+    for (const [index, parcel] of strangers.entries()) {
+      const outcome = made[index]!
+      if (outcome.ok) parcel.profileId = outcome.profileId
+      else if (outcome.problem === 'invalid_email') parcel.result = refusal(parcel, 11, 'invalid_email')
+      else parcel.result = refusal(parcel, 99, 'key_conflict')
+    }
+  }
+
+  async function queue(parcels: Parcel[]): Promise<void> {
+    const open = parcels.filter((parcel) => parcel.result === null)
+    if (open.length === 0) return
+    const env = { now: clock.now(), settings: await settings.get() }
+    const requests = open.map(enqueueRequest)
+    // What has to be counted is counted under a lock that only a transaction can hold; the ordinary message needs
+    // one statement to be written, which is durable by itself.
+    const counts = requests.some(({ limit, template }) => limit || template.isOptinConfirm)
+    const outcomes = counts
+      ? await db.transaction().execute((tx) => enqueue(tx, requests, env))
+      : await enqueue(db, requests, env)
+    for (const [index, parcel] of open.entries()) parcel.result = resultOf(parcel, outcomes[index]!)
+    wake()
+  }
+
+  function resultOf(parcel: Parcel, outcome: EnqueueOutcome): SentOne {
+    if (!outcome.ok) return refusal(parcel, outcome.code, outcome.reason)
+    const { messageId } = outcome
+    return { ok: true, email: parcel.email, messageId, sendId: ids.sendIdOf(messageId) }
+  }
+
+  return {
+    send: coalesce(sendAll, { atOnce: AT_ONCE }),
+
+    async get(sendId) {
+      const messageId = ids.messageIdOf(sendId)
+      return messageId === null ? null : readSend(db, messageId, clock.now())
+    },
+
+    async cancel(sendId) {
+      const messageId = ids.messageIdOf(sendId)
+      return messageId === null ? 'unknown' : cancelSend(db, clock, messageId)
+    },
+
+    async update(sendId, { vars, options, scheduledFor }) {
+      const messageId = ids.messageIdOf(sendId)
+      if (messageId === null) return { ok: false, reason: 'unknown' }
+      const now = clock.now()
+      const { numAffectedRows } = await sql`
+        update message set
+          vars = coalesce(${vars ? JSON.stringify(vars) : null}::json, vars),
+          options = coalesce(${options ? JSON.stringify(options) : null}::json, options),
+          scheduled_for = coalesce(${scheduledFor ?? null}::timestamptz, scheduled_for),
+          due_at = coalesce(${scheduledFor ?? null}::timestamptz, due_at)
+        where shard = ${shardOfId(messageId)} and id = ${messageId}
+          and state = 'queued' and scheduled_for > ${now}`.execute(db)
+      const record = await readSend(db, messageId, now)
+      if (!record) return { ok: false, reason: 'unknown' }
+      return numAffectedRows === 1n ? { ok: true, record } : { ok: false, reason: 'too_late' }
+    },
+
+    sendIdOf: ids.sendIdOf,
+    messageIdOf: ids.messageIdOf,
+  }
+}
+
+/** One address of one call, on its way through the batch. */
+interface Parcel {
+  call: number
+  request: SendRequest
+  template: LoadedTemplate
+  /** As given. */
+  email: string
+  /** As it is written on the envelope. */
+  address: string
+  profileId: number | null
+  result: SentOne | null
+}
+
+function newParcel(call: number, request: SendRequest, template: LoadedTemplate, email: string): Parcel {
+  const address = parseAddress(email)
+  const parcel: Parcel = {
+    call,
+    request,
+    template,
+    email,
+    address: address?.display ?? '',
+    profileId: null,
+    result: null,
+  }
+  if (!address) parcel.result = refusal(parcel, 11, 'invalid_email')
+  else if (template.isDisabled) parcel.result = refusal(parcel, 99, 'template_disabled')
+  return parcel
+}
+
+function refusal({ email }: Parcel, code: number, reason: SendRefusal): SentOne {
+  return { ok: false, email, code, reason }
+}
+
+function enqueueRequest({ request, template, email, address, profileId }: Parcel): EnqueueRequest {
+  const { vars, evars, options, scheduledFor, limit, origin } = request
+  // What one recipient is given replaces what all are given, name by name, as templates look it up.
+  const own = Object.hasOwn(evars, email) ? evars[email]! : null
+  return {
+    profileId: profileId!,
+    address,
+    template,
+    vars: own ? { ...vars, ...own } : vars,
+    options,
+    scheduledFor,
+    limit,
+    origin,
+  }
+}

@@ -1,0 +1,246 @@
+import type { Message } from '@fairlead/zephyr'
+import { type Generated, sql } from 'kysely'
+import type { Clock } from '../platform/clock.ts'
+import type { Database, Queryable, Tx } from '../platform/database.ts'
+import { compileFields, OPTIN_CONFIRM, problemWith } from './compile.ts'
+import { EMPTY_FIELDS, type TemplateChange, type TemplateFields, withChange } from './fields.ts'
+import { createRecent } from './recent.ts'
+
+declare module '../platform/database.ts' {
+  interface Schema {
+    template: {
+      id: Generated<number>
+      name: string
+      /** The current revision. */
+      revision_id: number
+      created_at: Date
+      modified_at: Date
+      deleted_at: Date | null
+    }
+    template_revision: { id: Generated<number>; template_id: number; fields: TemplateFields; created_at: Date }
+  }
+}
+
+/** A template in one of its revisions, ready to be sent. */
+export interface LoadedTemplate {
+  id: number
+  name: string
+  /** What subscribers see. */
+  publicName: string
+  revisionId: number
+  modifiedAt: Date
+  fields: TemplateFields
+  isBasic: boolean
+  isDisabled: boolean
+  /** Named exactly `Opt-in Confirm` and holding a confirmation link: may reach people who opted out. */
+  isOptinConfirm: boolean
+  /** Compiled at first use, once per revision. @throws CompileError if an older revision no longer compiles */
+  readonly message: Message
+}
+
+export type TemplateSaveOutcome =
+  | { ok: true; template: LoadedTemplate; created: boolean }
+  | { ok: false; reason: 'unknown_revision' | 'invalid'; problem: string }
+
+export type TemplateRemoveOutcome = { ok: true } | { ok: false; reason: 'unknown' | 'in_use' }
+
+export interface Templates {
+  byName(name: string): Promise<LoadedTemplate | null>
+  /** By name; those that do not exist are missing. */
+  byNames(names: readonly string[]): Promise<Map<string, LoadedTemplate>>
+  byId(id: number): Promise<LoadedTemplate | null>
+  /** By id of a revision, of deleted templates too: what was accepted is sent as it was accepted. */
+  byRevisions(revisionIds: readonly number[]): Promise<Map<number, LoadedTemplate>>
+  /** By id of the template, in the current revision, of deleted templates too. */
+  byIds(ids: readonly number[]): Promise<Map<number, LoadedTemplate>>
+  /** Sorted by name, upper case before lower case. */
+  all(): Promise<LoadedTemplate[]>
+  /** Newest first. */
+  revisionIds(templateId: number): Promise<number[]>
+  /**
+   * Creates a template or changes the given fields; every save makes a revision. What does not compile is refused.
+   *
+   * @param restore begin from this revision of the same template instead of from the current one
+   */
+  save(name: string, change: TemplateChange, restore?: number): Promise<TemplateSaveOutcome>
+  remove(name: string): Promise<TemplateRemoveOutcome>
+}
+
+/** Revisions kept in memory, compiled. */
+const KEPT = 500
+
+interface Row {
+  id: number
+  name: string
+  revision_id: number
+  modified_at: Date
+}
+
+interface Revision {
+  fields: TemplateFields
+  compiled: Message | null
+}
+
+/**
+ * @param parts.hostFunctions functions of the platform that templates may call
+ * @param parts.isInUse whether something scheduled needs the template: then it cannot be removed
+ */
+export function createTemplates(parts: {
+  db: Database
+  clock: Clock
+  hostFunctions: ReadonlySet<string>
+  isInUse: (q: Queryable, templateId: number) => Promise<boolean>
+}): Templates {
+  const { db, clock, hostFunctions, isInUse } = parts
+  // A revision never changes, so what was made of it stays good. Names and current revisions are read every time.
+  const revisions = createRecent<number, Revision>(KEPT)
+
+  async function load(q: Queryable, rows: readonly Row[]): Promise<LoadedTemplate[]> {
+    const found = new Map<number, Revision>()
+    for (const { revision_id } of rows) {
+      const revision = revisions.get(revision_id)
+      if (revision) found.set(revision_id, revision)
+    }
+    const missing = rows.map((row) => row.revision_id).filter((id) => !found.has(id))
+    if (missing.length > 0) {
+      const { rows: read } = await sql<{ id: number; fields: Partial<TemplateFields> }>`
+        select id, fields from template_revision where id = any(${missing}::int[])`.execute(q)
+      for (const { id, fields } of read) {
+        const revision = { fields: { ...EMPTY_FIELDS, ...fields }, compiled: null }
+        revisions.set(id, revision)
+        found.set(id, revision)
+      }
+    }
+    return rows.flatMap((row) => {
+      const revision = found.get(row.revision_id)
+      return revision ? [loaded(row, revision)] : []
+    })
+  }
+
+  function loaded(row: Row, revision: Revision): LoadedTemplate {
+    const { fields } = revision
+    const template: LoadedTemplate = {
+      id: row.id,
+      name: row.name,
+      publicName: fields.public_name || row.name,
+      revisionId: row.revision_id,
+      modifiedAt: row.modified_at,
+      fields,
+      isBasic: fields.is_basic,
+      isDisabled: fields.is_disabled,
+      get isOptinConfirm() {
+        return row.name === OPTIN_CONFIRM && template.message.reads.signupConfirm
+      },
+      get message() {
+        revision.compiled ??= compileFields(fields, hostFunctions)
+        return revision.compiled
+      },
+    }
+    return template
+  }
+
+  const byNames = async (names: readonly string[]) => {
+    const { rows } = await sql<Row>`
+      select id, name, revision_id, modified_at from template
+      where name = any(${names}::text[]) and deleted_at is null`.execute(db)
+    return new Map((await load(db, rows)).map((template) => [template.name, template]))
+  }
+  const byIds = async (ids: readonly number[]) => {
+    const { rows } = await sql<Row>`
+      select id, name, revision_id, modified_at from template where id = any(${ids}::int[])`.execute(db)
+    return new Map((await load(db, rows)).map((template) => [template.id, template]))
+  }
+
+  return {
+    byNames,
+    byIds,
+    byName: async (name) => (await byNames([name])).get(name) ?? null,
+
+    async byId(id) {
+      const { rows } = await sql<Row>`
+        select id, name, revision_id, modified_at from template
+        where id = ${id} and deleted_at is null`.execute(db)
+      return (await load(db, rows))[0] ?? null
+    },
+
+    async byRevisions(revisionIds) {
+      const { rows } = await sql<Row>`
+        select t.id, t.name, r.id as revision_id, r.created_at as modified_at
+        from template_revision r join template t on t.id = r.template_id
+        where r.id = any(${revisionIds}::int[])`.execute(db)
+      return new Map((await load(db, rows)).map((template) => [template.revisionId, template]))
+    },
+
+    async all() {
+      const { rows } = await sql<Row>`
+        select id, name, revision_id, modified_at from template
+        where deleted_at is null order by name collate "C"`.execute(db)
+      return load(db, rows)
+    },
+
+    async revisionIds(templateId) {
+      const { rows } = await sql<{ id: number }>`
+        select id from template_revision where template_id = ${templateId} order by id desc`.execute(db)
+      return rows.map((row) => row.id)
+    },
+
+    save(name, change, restore) {
+      return db.transaction().execute(async (tx): Promise<TemplateSaveOutcome> => {
+        const now = clock.now()
+        const { template, created } = await lockOrCreate(tx, name, now)
+        const from = restore ?? template.revision_id
+        const before = await readFields(tx, template.id, from)
+        if (!before && restore !== undefined) {
+          const problem = `Template ${name} has no revision ${restore}`
+          return { ok: false, reason: 'unknown_revision', problem }
+        }
+        const fields = withChange(before ?? EMPTY_FIELDS, change)
+        const problem = problemWith(fields, hostFunctions)
+        if (problem !== null) {
+          if (created) await sql`delete from template where id = ${template.id}`.execute(tx)
+          return { ok: false, reason: 'invalid', problem }
+        }
+        const { rows } = await sql<Row>`
+          with revision as (
+            insert into template_revision (template_id, fields, created_at)
+            values (${template.id}, ${JSON.stringify(fields)}, ${now}) returning id)
+          update template set revision_id = revision.id, modified_at = ${now} from revision
+          where template.id = ${template.id}
+          returning template.id, template.name, template.revision_id, template.modified_at`.execute(tx)
+        return { ok: true, template: loaded(rows[0]!, { fields, compiled: null }), created }
+      })
+    },
+
+    remove(name) {
+      return db.transaction().execute(async (tx): Promise<TemplateRemoveOutcome> => {
+        const { rows } = await sql<{ id: number }>`
+          select id from template where name = ${name} and deleted_at is null for update`.execute(tx)
+        const id = rows[0]?.id
+        if (id === undefined) return { ok: false, reason: 'unknown' }
+        if (await isInUse(tx, id)) return { ok: false, reason: 'in_use' }
+        await sql`update template set deleted_at = ${clock.now()} where id = ${id}`.execute(tx)
+        return { ok: true }
+      })
+    },
+  }
+}
+
+/** Holds the template of that name until the transaction ends, so that two partial saves do not lose each other. */
+async function lockOrCreate(tx: Tx, name: string, now: Date): Promise<{ template: Row; created: boolean }> {
+  const { rows: made } = await sql<Row>`
+    insert into template (name, revision_id, created_at, modified_at) values (${name}, 0, ${now}, ${now})
+    on conflict (name) where deleted_at is null do nothing
+    returning id, name, revision_id, modified_at`.execute(tx)
+  if (made[0]) return { template: made[0], created: true }
+  const { rows } = await sql<Row>`
+    select id, name, revision_id, modified_at from template
+    where name = ${name} and deleted_at is null for update`.execute(tx)
+  // Removed in between: its name is free again.
+  return rows[0] ? { template: rows[0], created: false } : lockOrCreate(tx, name, now)
+}
+
+async function readFields(tx: Tx, templateId: number, revisionId: number): Promise<TemplateFields | null> {
+  const { rows } = await sql<{ fields: Partial<TemplateFields> }>`
+    select fields from template_revision where id = ${revisionId} and template_id = ${templateId}`.execute(tx)
+  return rows[0] ? { ...EMPTY_FIELDS, ...rows[0].fields } : null
+}
