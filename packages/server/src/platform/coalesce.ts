@@ -2,8 +2,8 @@
  * Turns calls that arrive together into one call with a list: the first starts at once, those that come while it runs
  * wait and go together next. Throughput then follows the load by itself, without a timer.
  *
- * @param work answers every item, in order. When it throws for several items, each is tried again alone, so that one
- *   bad item cannot spoil the others
+ * @param work answers every item, in order. When it throws because of what an item says, each is tried again alone, so
+ *   that one bad item cannot spoil the others; broken machinery (no database) fails all at once
  * @param options.atOnce most lists at work at the same time
  * @param options.size most items in a list
  */
@@ -24,7 +24,7 @@ export function coalesce<Item, Answer>(
       const answers = await work(batch.map((one) => one.item))
       for (const [index, one] of batch.entries()) one.resolve(answers[index]!)
     } catch (error) {
-      if (batch.length === 1) batch[0]!.reject(error)
+      if (batch.length === 1 || !isAboutAnItem(error)) for (const one of batch) one.reject(error)
       else for (const one of batch) await answer([one])
     }
   }
@@ -47,4 +47,11 @@ export function coalesce<Item, Answer>(
       // Calls made in the same turn of the event loop go together even when nothing runs yet.
       if (waiting.length === 1) setImmediate(run)
     })
+}
+
+/** Data that PostgreSQL refuses (SQLSTATE classes 22 and 23), or a bug met in one of the items. */
+function isAboutAnItem(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  if (typeof code === 'string') return /^2[23]/.test(code)
+  return error instanceof TypeError || error instanceof RangeError
 }

@@ -68,6 +68,8 @@ export interface Cause {
   flows: number[]
   /** How the person got onto the list that began the chain: what a later flow may do rests on that. */
   origin?: ListSource
+  /** When the chain began (ISO 8601): a refusal after this moment is newer than anything the chain may do. */
+  at?: string
 }
 
 /**

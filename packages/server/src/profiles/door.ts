@@ -1,5 +1,6 @@
 import type { AddressHash } from '../account/pepper.ts'
 import type { Clock } from '../platform/clock.ts'
+import { coalesce } from '../platform/coalesce.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import { applyChanges } from './apply.ts'
@@ -29,51 +30,15 @@ const BATCH = 200
 const LANES = 3
 const ATTEMPTS = 5
 
-interface Waiting {
-  change: ProfileChange
-  resolve(outcome: ChangeOutcome): void
-  reject(error: unknown): void
-}
-
 /** Opens the door. */
 export function createProfiles({ db, clock, settings, hash }: ProfilesParts): Profiles {
-  const queue: Waiting[] = []
-  let busy = 0
-
   const changeIn = async (tx: Tx, changes: readonly ProfileChange[]) =>
     applyChanges(tx, changes, { now: clock.now(), settings: await settings.get(), hash })
 
   const changeAll = (changes: readonly ProfileChange[]) =>
     retrying(() => db.transaction().execute((tx) => changeIn(tx, changes)))
 
-  async function work(): Promise<void> {
-    busy += 1
-    while (queue.length > 0) {
-      const batch = queue.splice(0, BATCH)
-      try {
-        const outcomes = await changeAll(batch.map(({ change }) => change))
-        for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index]!)
-      } catch (error) {
-        // One bad change must not fail its neighbours: each gets a transaction of its own, and its own error.
-        if (batch.length === 1) batch[0]!.reject(error)
-        else
-          for (const { change, resolve, reject } of batch) changeAll([change]).then(([only]) => resolve(only!), reject)
-      }
-    }
-    busy -= 1
-  }
-
-  return {
-    changeIn,
-    changeAll,
-    change(change) {
-      return new Promise((resolve, reject) => {
-        queue.push({ change, resolve, reject })
-        // Begun a tick later, so that everything that arrived with it shares the transaction.
-        if (busy < LANES) setImmediate(() => busy < LANES && queue.length > 0 && void work())
-      })
-    },
-  }
+  return { changeIn, changeAll, change: coalesce(changeAll, { atOnce: LANES, size: BATCH }) }
 }
 
 /** Whether a transaction failed only because of another one, and may be run again. */
