@@ -44,11 +44,34 @@ export function openDatabase(settings: ConnectionSettings, size = 10): Database 
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     application_name: 'fairlead',
+    Client: preparingClient(),
   } as pg.PoolConfig)
   // An idle connection that breaks (the database restarts) is replaced at the next use: nothing to do here,
   // but without a listener Node would end the process.
   pool.on('error', () => {})
   return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+}
+
+/** Most statements that a pool prepares; past this, new ones are sent unprepared, so that memory stays bounded. */
+const MOST_PREPARED = 500
+
+/**
+ * Connections that prepare what they run: our statements are few and come again and again, and planning them anew
+ * costs as much as running them. The name follows from the text, so all connections of a pool agree.
+ */
+function preparingClient(): typeof pg.Client {
+  const names = new Map<string, string>()
+  return class extends pg.Client {
+    // biome-ignore lint/suspicious/noExplicitAny: the base method has a dozen signatures
+    override query(...args: any[]): any {
+      const [text, values] = args
+      const isPlain = typeof text === 'string' && Array.isArray(values) && values.length > 0
+      if (!isPlain || (names.size >= MOST_PREPARED && !names.has(text))) return super.query(...(args as [string]))
+      const name = names.get(text) ?? `fairlead_${names.size}`
+      names.set(text, name)
+      return super.query({ name, text, values })
+    }
+  }
 }
 
 /**

@@ -27,7 +27,7 @@ export interface ProfilesParts {
 /** Most changes in one transaction. */
 const BATCH = 200
 /** Transactions under way at once: while one waits for the disk, the next is being prepared. */
-const LANES = 3
+const LANES = 1
 const ATTEMPTS = 5
 
 /** Opens the door. */
