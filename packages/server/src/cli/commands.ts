@@ -8,5 +8,6 @@ export const commands: Array<{ name: string; load: () => Promise<{ command: CliC
   { name: 'start', load: () => import('./start.ts') },
   { name: 'migrate', load: () => import('./migrate.ts') },
   { name: 'key', load: () => import('./key.ts') },
+  { name: 'setting', load: () => import('./setting.ts') },
   { name: 'doctor', load: () => import('./doctor.ts') },
 ]

@@ -161,7 +161,7 @@ export function childrenOf(parent: number): number[] {
 }
 
 /** The main process's children, told apart by their command line. */
-function processesOf(main: number): { web?: number; worker?: number; postgres?: number } {
+export function processesOf(main: number): { web?: number; worker?: number; postgres?: number } {
   const found: { web?: number; worker?: number; postgres?: number } = {}
   for (const pid of childrenOf(main)) {
     const command = readProc(`${pid}/cmdline`)
