@@ -1,10 +1,20 @@
+import { type ApiKeyCache, cacheApiKeys } from './account/api-keys.ts'
 import { addressHashWith, loadPepper } from './account/pepper.ts'
 import type { Config } from './config.ts'
+import { loadSigningKeys, type SigningKeys } from './links/keys.ts'
+import { createLists, type Lists } from './lists/lists.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Database } from './platform/database.ts'
 import type { Log } from './platform/log.ts'
+import { createWaker, type Waker } from './platform/wake.ts'
 import { createProfiles, type Profiles } from './profiles/door.ts'
+import { createPurchases, type Purchases } from './purchases/purchases.ts'
+import { hasScheduledSends } from './sends/read.ts'
+import { createSendIds } from './sends/send-id.ts'
+import { createSends, type Sends } from './sends/sends.ts'
 import { cacheSettings, type SettingsCache } from './settings/settings.ts'
+import { HOST_FUNCTIONS } from './templates/compile.ts'
+import { createTemplates, type Templates } from './templates/templates.ts'
 
 /** What the machine gives to the house. */
 export interface Foundations {
@@ -16,14 +26,41 @@ export interface Foundations {
 
 /** Everything that roles and commands work with: the one place where parts are put together. */
 export interface Services extends Foundations {
+  apiKeys: ApiKeyCache
   settings: SettingsCache
+  signingKeys: SigningKeys
+  waker: Waker
   profiles: Profiles
+  lists: Lists
+  templates: Templates
+  sends: Sends
+  purchases: Purchases
 }
 
 /** The composition root. */
-export function createServices(foundations: Foundations): Services {
+export async function createServices(foundations: Foundations): Promise<Services> {
   const { config, db, clock } = foundations
+  const signingKeys = await loadSigningKeys(db, clock)
+  const hash = addressHashWith(loadPepper(config.dataDir))
+  const apiKeys = cacheApiKeys(db)
   const settings = cacheSettings(db)
-  const profiles = createProfiles({ db, clock, settings, hash: addressHashWith(loadPepper(config.dataDir)) })
-  return { ...foundations, settings, profiles }
+  const waker = createWaker(db)
+  const wake = () => waker.wake('delivery')
+  const lists = createLists({ db, clock })
+  const profiles = createProfiles({ db, clock, settings, hash })
+  const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: hasScheduledSends })
+  const sends = createSends({ db, clock, settings, templates, profiles, ids: createSendIds(signingKeys), wake })
+  const purchases = createPurchases({ db, clock, settings, profiles, templates, hash, wake })
+  return {
+    ...foundations,
+    apiKeys,
+    settings,
+    signingKeys,
+    waker,
+    profiles,
+    lists,
+    templates,
+    sends,
+    purchases,
+  }
 }

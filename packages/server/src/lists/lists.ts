@@ -4,7 +4,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { Json, JsonObject } from '../platform/json.ts'
 import { createMemberCounts, type MemberCount } from './counts.ts'
-import { createNameCache } from './name-cache.ts'
+import { createShortMemory } from './short-memory.ts'
 
 interface ListTable {
   id: Generated<number>
@@ -44,6 +44,13 @@ export interface List {
   sentAt: Date | null
 }
 
+/** What a list is called. */
+export interface ListLabel {
+  name: string
+  publicName: string | null
+  type: string
+}
+
 /** A list by its name, or by the id that callers know. */
 export type ListRef = { name: string } | { hexId: string }
 
@@ -66,7 +73,7 @@ export interface Lists {
   /** Ids of those that exist, by name. */
   find(names: readonly string[]): Promise<Map<string, number>>
   /** Those that exist, by id. */
-  byIds(ids: readonly number[]): Promise<Map<number, { name: string; publicName: string | null; type: string }>>
+  byIds(ids: readonly number[]): Promise<Map<number, ListLabel>>
   get(ref: ListRef): Promise<List | null>
   /** Sorted by name as bytes: upper case before lower case. */
   all(filter?: { type?: 'normal' | 'smart'; isPrimary?: boolean }): Promise<List[]>
@@ -86,16 +93,23 @@ const PRIMARY_LOCK = 7_145_010
 const MEMBERS_AT_ONCE = 10_000
 
 export function createLists({ db, clock }: { db: Database; clock: Clock }): Lists {
-  const cache = createNameCache()
+  const idsByName = createShortMemory<string, number>()
+  const labelsById = createShortMemory<number, ListLabel>()
   const counts = createMemberCounts(db)
 
   async function find(names: readonly string[]): Promise<Map<string, number>> {
-    const { found, missing } = cache.look(names)
+    const found = new Map<string, number>()
+    const missing: string[] = []
+    for (const name of names) {
+      const id = idsByName.get(name)
+      if (id === undefined) missing.push(name)
+      else found.set(name, id)
+    }
     if (missing.length === 0) return found
     const rows = await sql<{ id: number; name: string }>`
       select id, name from list where name = any(${missing}::text[])`.execute(db)
     for (const { id, name } of rows.rows) {
-      cache.keep(name, id)
+      idsByName.set(name, id)
       found.set(name, id)
     }
     return found
@@ -120,9 +134,22 @@ export function createLists({ db, clock }: { db: Database; clock: Clock }): List
     },
 
     async byIds(ids) {
+      const labels = new Map<number, ListLabel>()
+      const missing: number[] = []
+      for (const id of ids) {
+        const label = labelsById.get(id)
+        if (label === undefined) missing.push(id)
+        else labels.set(id, label)
+      }
+      if (missing.length === 0) return labels
       const { rows } = await sql<{ id: number; name: string; public_name: string | null; type: string }>`
-        select id, name, public_name, type from list where id = any(${ids}::int[])`.execute(db)
-      return new Map(rows.map(({ id, name, public_name, type }) => [id, { name, publicName: public_name, type }]))
+        select id, name, public_name, type from list where id = any(${missing}::int[])`.execute(db)
+      for (const { id, name, public_name, type } of rows) {
+        const label = { name, publicName: public_name, type }
+        labelsById.set(id, label)
+        labels.set(id, label)
+      }
+      return labels
     },
 
     get: (ref) => readList(db, ref),
@@ -138,7 +165,10 @@ export function createLists({ db, clock }: { db: Database; clock: Clock }): List
 
     async save(ref, change) {
       const outcome = await saveList(db, clock.now(), ref, change)
-      if (outcome.ok) cache.keep(outcome.list.name, outcome.list.id)
+      if (outcome.ok) {
+        idsByName.set(outcome.list.name, outcome.list.id)
+        labelsById.delete(outcome.list.id)
+      }
       return outcome
     },
 
@@ -147,7 +177,8 @@ export function createLists({ db, clock }: { db: Database; clock: Clock }): List
       if (!list) return null
       // The list goes first and at once: nobody can join any more, and readers pass over memberships without a list.
       const [deleted] = await db.deleteFrom('list').where('id', '=', list.id).execute()
-      cache.forget(list.name)
+      idsByName.delete(list.name)
+      labelsById.delete(list.id)
       await removeMembers(db, list.id)
       return deleted?.numDeletedRows ? list : null
     },

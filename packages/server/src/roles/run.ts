@@ -18,8 +18,8 @@ export async function runRole(
   log: Log,
 ): Promise<RunningRole & { address: string | null }> {
   const db = openDatabase(connection, POOL[role])
-  const services = createServices({ config, db, clock: systemClock, log })
   try {
+    const services = await createServices({ config, db, clock: systemClock, log })
     const running = role === 'web' ? await startWeb(services) : { ...(await startWorker(services)), address: null }
     return {
       address: running.address,

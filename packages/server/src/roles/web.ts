@@ -1,5 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import own from '../../package.json' with { type: 'json' }
+import { registerDocs } from '../api/docs-page.ts'
+import { appOptions, defaultBodyLimit, defaultFileLimit, registerApi } from '../api/door.ts'
+import { apiEndpoints } from '../api/endpoints/index.ts'
+import { documentedLimits, type RateLimits } from '../api/rate-limit.ts'
 import { OperatorError } from '../platform/operator-error.ts'
 import type { Services } from '../services.ts'
 import { healthCheck } from './health.ts'
@@ -31,14 +36,47 @@ export async function startWeb(services: Services): Promise<RunningRole & { addr
 
 /** All routes of the public listener, not yet listening. */
 export function buildWeb(services: Services): FastifyInstance {
-  const app = fastify({ logger: false, forceCloseConnections: 'idle' })
-  const healthy = healthCheck(services.db)
+  const { config, db, clock, log, apiKeys } = services
+  const app: FastifyInstance = fastify({
+    ...appOptions(),
+    loggerInstance: log as FastifyBaseLogger,
+    forceCloseConnections: 'idle',
+  })
+  const healthy = healthCheck(db)
   app.get('/healthz', async (_request, reply) => {
     const ok = await healthy()
     reply.header('cache-control', 'no-store').code(ok ? 200 : 503)
     return { service: 'fairlead', status: ok ? 'ok' : 'database unavailable' }
   })
+  const endpoints = apiEndpoints(services)
+  registerDocs(app, endpoints, own.version, config.publicUrl)
+  registerApi(app, {
+    endpoints,
+    keys: apiKeys,
+    clock,
+    rateLimits: currentLimits(services),
+    bodyLimit: defaultBodyLimit,
+    fileLimit: defaultFileLimit,
+    spoolFolder: config.dataDir,
+  })
   return app
+}
+
+/** The documented limits, or none: as the setting says, which is read beside the requests and holds up none. */
+function currentLimits({ settings }: Services): RateLimits {
+  let isOn = true
+  return {
+    ...documentedLimits,
+    get enabled() {
+      settings.get().then(
+        ({ rate_limits }) => {
+          isOn = rate_limits
+        },
+        () => {},
+      )
+      return isOn
+    },
+  }
 }
 
 async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {

@@ -1,0 +1,24 @@
+import type { Config } from '../config.ts'
+import type { Lists } from '../lists/lists.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Database } from '../platform/database.ts'
+import type { Log } from '../platform/log.ts'
+import type { Profiles } from '../profiles/door.ts'
+import type { Purchases } from '../purchases/purchases.ts'
+import type { Sends } from '../sends/sends.ts'
+import type { SettingsCache } from '../settings/settings.ts'
+import type { Templates } from '../templates/templates.ts'
+
+/** What the endpoints work with. */
+export interface ApiParts {
+  config: Pick<Config, 'publicUrl' | 'from'>
+  db: Database
+  clock: Clock
+  log: Log
+  settings: SettingsCache
+  lists: Lists
+  profiles: Profiles
+  templates: Templates
+  sends: Sends
+  purchases: Purchases
+}

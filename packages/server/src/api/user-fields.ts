@@ -1,0 +1,153 @@
+import type { Deliverability } from '../consent/decide.ts'
+import { loadRecipients } from '../consent/recipients.ts'
+import { formatRfc2822 } from '../platform/time-text.ts'
+import type { ProfileState } from '../profiles/change.ts'
+import { describeKeys } from '../profiles/ids.ts'
+import { describe } from '../purchases/order.ts'
+import type { Answer } from './answer.ts'
+import { map, number } from './coerce.ts'
+import { engagementOf } from './engagement.ts'
+import type { Params } from './parameters.ts'
+import type { ApiParts } from './parts.ts'
+
+/** What a person looks like through `GET user`: fields by name, each made only when it is asked for. */
+
+const FIELDS = [
+  'keys',
+  'vars',
+  'lists',
+  'engagement',
+  'optout_email',
+  'activity',
+  'device',
+  'lifetime',
+  'purchases',
+  'purchase_incomplete',
+  'smart_lists',
+  'optout_sms_status',
+  'sms_marketing_status',
+  'sms_transactional_status',
+  'pixel_tracking_consent',
+  'optout_templates',
+  'hardbounce',
+  'email_status',
+] as const
+export type Field = (typeof FIELDS)[number]
+
+/** Field → 1, or how many are wanted. */
+export type Fields = ReadonlyMap<Field, number>
+
+const DEFAULT_FIELDS: Fields = new Map(
+  (['keys', 'vars', 'lists', 'engagement', 'optout_email'] as const).map((field) => [field, 1]),
+)
+const MOST_PURCHASES = 1_000
+const ALL_PURCHASES = 100
+
+/** The fields named in `fields`; null when none that we know is. Names we do not know are passed over. */
+export function readFields(params: Params): Fields | null {
+  const given = map(params, 'fields')
+  if (given === null) return null
+  const fields = new Map<Field, number>()
+  for (const field of FIELDS) {
+    const wanted = number(given, field, `fields[${field}]`)
+    if (wanted !== null && wanted > 0) fields.set(field, wanted)
+  }
+  return fields.size > 0 ? fields : null
+}
+
+type Parts = Pick<ApiParts, 'db' | 'lists' | 'templates' | 'purchases'>
+
+/** Shows a person. @param fields null: the usual ones */
+export async function showUser(
+  parts: Parts,
+  profile: ProfileState,
+  fields: Fields | null,
+  { now, zone }: { now: Date; zone: string },
+): Promise<Answer> {
+  const wanted = fields ?? DEFAULT_FIELDS
+  const time = (at: Date) => formatRfc2822(at, zone)
+  const needsMailbox = wanted.has('engagement') || wanted.has('hardbounce') || wanted.has('email_status')
+  // One after the other at the database, but sent together.
+  const [lists, mailbox] = await Promise.all([
+    wanted.has('lists') ? listTimes(parts, profile, time) : null,
+    needsMailbox ? deliverabilityOf(parts, profile) : ('unknown' as const),
+  ])
+  const makers: Record<Field, (count: number) => unknown> = {
+    keys: () => describeKeys(profile),
+    vars: () => profile.vars,
+    lists: () => lists,
+    engagement: () => engagementOf(profile, mailbox, now),
+    optout_email: () => profile.level,
+    activity: () => activityOf(profile, time),
+    device: () => ({}),
+    lifetime: () => lifetimeOf(parts, profile),
+    purchases: async (count) => {
+      const limit = count === 1 ? ALL_PURCHASES : Math.min(Math.trunc(count), MOST_PURCHASES)
+      return (await parts.purchases.of(profile.id, limit)).map((purchase) => describe(purchase, time))
+    },
+    purchase_incomplete: async () => {
+      const cart = await parts.purchases.cart(profile.id)
+      return cart ? [describe(cart, time)] : []
+    },
+    smart_lists: () => [],
+    optout_sms_status: () => (profile.sms.marketing === 'opt-out' ? 'opt-out' : profile.sms.marketing && 'opt-in'),
+    sms_marketing_status: () => profile.sms.marketing,
+    sms_transactional_status: () => profile.sms.transactional,
+    pixel_tracking_consent: () => profile.pixelConsent,
+    optout_templates: () => templateOptouts(parts, profile),
+    hardbounce: () => (mailbox === 'hardbounce' || mailbox === 'invalid' ? 1 : 0),
+    email_status: () => statusOf(mailbox),
+  }
+  const answer: Answer = {}
+  for (const [field, count] of wanted) answer[field] = (await makers[field](count)) ?? null
+  return answer
+}
+
+async function listTimes({ lists }: Parts, profile: ProfileState, time: (at: Date) => string): Promise<Answer | null> {
+  if (profile.lists.size === 0) return null
+  const names = await lists.byIds([...profile.lists.keys()])
+  const joined: Answer = {}
+  for (const [id, at] of profile.lists) {
+    const name = names.get(id)?.name
+    if (name !== undefined) joined[name] = time(at)
+  }
+  return Object.keys(joined).length > 0 ? joined : null
+}
+
+/** What is known of a person's mailbox; nothing for a person without one. */
+export async function deliverabilityOf({ db }: Pick<ApiParts, 'db'>, profile: ProfileState): Promise<Deliverability> {
+  if (profile.email === null) return 'unknown'
+  const [recipient] = await loadRecipients(db, [{ profileId: profile.id, address: profile.email, templateId: null }])
+  return recipient?.deliverability ?? 'unknown'
+}
+
+function statusOf(mailbox: Deliverability): 'valid' | 'hardbounce' | 'softbounce' {
+  if (mailbox === 'hardbounce' || mailbox === 'invalid') return 'hardbounce'
+  return mailbox === 'softbounce' ? 'softbounce' : 'valid'
+}
+
+/** Times of what happened; what never happened is left out. */
+function activityOf(profile: ProfileState, time: (at: Date) => string): Answer {
+  const { createdAt, signupAt, loginAt, optoutAt } = profile
+  return {
+    ...(signupAt && { signup_time: time(signupAt) }),
+    create_time: time(createdAt),
+    ...(loginAt && { login_time: time(loginAt) }),
+    ...(optoutAt && { optout_time: time(optoutAt) }),
+  }
+}
+
+async function lifetimeOf({ purchases }: Parts, profile: ProfileState): Promise<Answer> {
+  const { orders, price } = await purchases.lifetime(profile.id)
+  return { lifetime_purchase: orders, lifetime_purchase_price: price }
+}
+
+/** Template name → 0 for each template the person left: as it would be written. */
+export async function templateOptouts(
+  { templates }: Pick<ApiParts, 'templates'>,
+  profile: ProfileState,
+): Promise<Record<string, 0>> {
+  const ids = [...profile.templateOptouts]
+  const left = ids.length > 0 ? await templates.byIds(ids) : new Map()
+  return Object.fromEntries([...left.values()].map((template) => [template.name, 0 as const]))
+}
