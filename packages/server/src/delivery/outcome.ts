@@ -1,0 +1,88 @@
+import type { ProfileChange } from '../profiles/change.ts'
+import { GIVE_UP_AFTER, type WaitClass, waitAfter, waitClassOf } from './backoff.ts'
+import { classify, type ReplyClass, type SmtpReply } from './classify.ts'
+import type { ClaimedMessage, Settlement } from './queue.ts'
+import type { TransmitOutcome } from './transport.ts'
+
+/** What a handing over means for the message and for the person. */
+export interface Consequence {
+  settlement: Settlement
+  /** What was learnt about the address. */
+  change: ProfileChange | null
+  /** A refusal that is about us and not about one person: somebody should look. */
+  alarm: ReplyClass | null
+}
+
+/** What a permanent refusal says about the address; classes that are missing say nothing about it. */
+const TEACHES: { [name in ReplyClass]?: 'hardbounce' | 'softbounce' | 'invalid' } = {
+  user: 'hardbounce',
+  disabled: 'hardbounce',
+  invalid: 'invalid',
+  domain: 'softbounce',
+  full: 'softbounce',
+  soft: 'softbounce',
+}
+
+/**
+ * @param attempts made so far, this one included
+ */
+export function consequenceOf(
+  outcome: TransmitOutcome,
+  message: ClaimedMessage,
+  revisionId: number,
+  attempts: number,
+  now: Date,
+): Consequence {
+  const base = { id: message.id, reason: null, reply: null, dueAt: null, revisionId }
+  const isOld = now.getTime() - (message.scheduled_for ?? message.created_at).getTime() >= GIVE_UP_AFTER
+  const later = (wait: WaitClass, reply: string): Settlement => ({
+    ...base,
+    state: 'deferred',
+    reply,
+    dueAt: new Date(now.getTime() + waitAfter(wait, attempts)),
+  })
+  switch (outcome.kind) {
+    case 'accepted':
+      return { settlement: { ...base, state: 'sent', reply: outcome.reply }, change: null, alarm: null }
+    case 'unsendable': {
+      const settlement: Settlement = { ...base, state: 'failed', reason: 'unsendable', reply: outcome.problem }
+      return { settlement, change: null, alarm: 'content' }
+    }
+    case 'broken': {
+      // A connection says nothing about the person, however long it stays away.
+      const settlement: Settlement = isOld
+        ? { ...base, state: 'failed', reason: 'expired', reply: outcome.problem }
+        : later('connection', outcome.problem)
+      return { settlement, change: null, alarm: null }
+    }
+    case 'refused':
+      return refused(outcome.reply)
+  }
+
+  function refused(reply: SmtpReply): Consequence {
+    const kind = classify(reply)
+    if (kind === 'deferral' && !isOld) {
+      return { settlement: later(waitClassOf(reply), reply.text), change: null, alarm: null }
+    }
+    // Given up: the mailbox, if it was the mailbox that kept refusing, counts as softly bounced.
+    const state = kind === 'deferral' ? (reply.phase === 'rcpt' ? 'softbounce' : undefined) : TEACHES[kind]
+    const reason = state ?? (kind === 'deferral' ? 'expired' : 'refused')
+    const change = state ? bounce(message, state, kind, reply.text) : null
+    const alarm = state || kind === 'deferral' ? null : kind
+    return { settlement: { ...base, state: 'failed', reason, reply: reply.text }, change, alarm }
+  }
+}
+
+function bounce(
+  { id, profile_id, address }: ClaimedMessage,
+  state: 'hardbounce' | 'softbounce' | 'invalid',
+  kind: ReplyClass,
+  detail: string,
+): ProfileChange {
+  return {
+    person: { kind: 'id', value: profile_id },
+    create: false,
+    act: { via: 'bounce', evidence: 0, messageId: id, reason: detail.slice(0, 500) },
+    deliverability: { address, state, class: kind, detail: detail.slice(0, 500) },
+  }
+}

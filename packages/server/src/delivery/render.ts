@@ -1,0 +1,85 @@
+import { dataOf, type Env, type Profile, RenderError, type RenderedMessage, Stop } from '@fairlead/zephyr'
+import type { Links } from '../links/links.ts'
+import type { JsonObject } from '../platform/json.ts'
+import type { LoadedTemplate } from '../templates/templates.ts'
+import type { ClaimedMessage } from './queue.ts'
+
+/** What a rendering came to. `needs`: lists that a link names and that do not exist yet. */
+export type RenderOutcome =
+  | { kind: 'rendered'; rendered: RenderedMessage; optoutUrl: string }
+  | { kind: 'stopped'; reason: string }
+  | { kind: 'failed'; reason: string }
+  | { kind: 'needs'; lists: string[] }
+
+export interface RenderParts {
+  links: Pick<Links, 'optoutPage' | 'confirm'>
+  sendIdOf: (messageId: number) => string
+}
+
+/**
+ * Renders one message for one person.
+ *
+ * @param lists ids of lists by name, as far as they are known
+ */
+export function render(
+  parts: RenderParts,
+  message: ClaimedMessage,
+  template: LoadedTemplate,
+  profile: Profile,
+  lists: ReadonlyMap<string, number>,
+  env: { now: Date; timeZone: string },
+): RenderOutcome {
+  const { links, sendIdOf } = parts
+  const unknown = new Set<string>()
+  const link = { messageId: message.id, profileId: message.profile_id }
+  const optoutUrl = links.optoutPage(link)
+  const confirm = (names: string[] | null, page?: string) => {
+    for (const name of names ?? []) if (!lists.has(name)) unknown.add(name)
+    const ids = names?.flatMap((name) => lists.get(name) ?? []) ?? null
+    return links.confirm({ ...link, address: message.address, lists: ids, ...(page === undefined ? {} : { page }) })
+  }
+  const standard = {
+    email: message.address,
+    optout_confirm_url: optoutUrl,
+    optout_client_url: optoutUrl,
+    get signup_confirm_url() {
+      return confirm(null)
+    },
+  }
+  const { purchase, event } = message.context
+  const data = dataOf({
+    standard,
+    profile,
+    vars: message.vars,
+    event: isObject(event) && isObject(event.vars) ? event.vars : undefined,
+    named: { purchase: purchase ?? null, event: event ?? null, blast: null, template: template.publicName },
+  })
+  const seconds = Math.floor(env.now.getTime() / 1000)
+  const environment: Env = {
+    now: seconds,
+    sendTime: seconds,
+    timeZone: env.timeZone,
+    seed: `${message.id}:${message.address}`,
+    host: {
+      messageId: () => sendIdOf(message.id),
+      // A mistyped argument gives a link without lists, which confirms nothing and never lifts an opt-out.
+      signupConfirm: (request) =>
+        confirm(
+          request.kind === 'optin' ? null : request.kind === 'lists' ? request.lists : [],
+          request.kind === 'optin' ? undefined : request.page,
+        ),
+    },
+  }
+  try {
+    const rendered = template.message.render(data, environment)
+    return unknown.size > 0 ? { kind: 'needs', lists: [...unknown] } : { kind: 'rendered', rendered, optoutUrl }
+  } catch (error) {
+    if (error instanceof Stop) return { kind: 'stopped', reason: error.reason || error.kind }
+    if (error instanceof RenderError) return { kind: 'failed', reason: error.message }
+    throw error
+  }
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,44 @@
+import type { Profile } from '@fairlead/zephyr'
+import type { JsonObject } from '../platform/json.ts'
+import type { ProfileState } from '../profiles/change.ts'
+import { describeKeys, sidOf } from '../profiles/ids.ts'
+
+/** What a person bought, in the form that templates read. */
+export interface PurchaseHistory {
+  /** Completed orders, newest last. */
+  purchases: JsonObject[]
+  /** The cart; null when there is none. */
+  incomplete: JsonObject | null
+}
+
+/**
+ * The variable `profile` of messages and pages.
+ *
+ * @param listNames names by list id; lists that are missing here are left out
+ */
+export function profileData(
+  state: ProfileState,
+  listNames: ReadonlyMap<number, { name: string }>,
+  history: PurchaseHistory | null,
+): Profile {
+  const lists = [...state.lists].flatMap(([id, at]) => {
+    const list = listNames.get(id)
+    return list ? [{ name: list.name, at: unix(at) }] : []
+  })
+  return {
+    id: sidOf(state),
+    email: state.email,
+    lists: lists.map((list) => list.name),
+    lists_signup: Object.fromEntries(lists.map((list) => [list.name, list.at])),
+    vars: state.vars,
+    optout: state.level,
+    signup_time: state.signupAt && unix(state.signupAt),
+    purchases: history?.purchases ?? [],
+    purchase_incomplete: history?.incomplete ?? null,
+    returns: [],
+    keys: describeKeys(state),
+    pixel_tracking_consent: state.pixelConsent,
+  }
+}
+
+const unix = (at: Date) => Math.floor(at.getTime() / 1000)
