@@ -322,6 +322,8 @@ create table signal (
   cause json not null default '{}',
   occurred_at timestamptz not null,
   dedupe_key text,
+  attempts smallint not null default 0,
+  retry_at timestamptz,
   primary key (shard, id)
 );
 
@@ -396,6 +398,7 @@ create table flow_run (
   attempts int not null default 0,
   cause json not null,
   context json not null,
+  problem text,
   entered_at timestamptz not null,
   ended_at timestamptz,
   end_reason text,
@@ -404,7 +407,7 @@ create table flow_run (
 
 create unique index flow_run_exclusive on flow_run (shard, flow_id, profile_id) where exclusive and state <> 'ended';
 
-create index flow_run_due on flow_run (due_at) where state in ('ready', 'waiting');
+create index flow_run_due on flow_run (flow_id, due_at) where state <> 'ended';
 
 create index flow_run_by_profile on flow_run (shard, profile_id, id);
 
