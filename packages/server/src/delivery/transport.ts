@@ -70,7 +70,8 @@ export function openConnection(relay: Relay): Promise<Connection> {
 function transmit(smtp: SMTPConnection, message: ComposedMessage, end: () => void): Promise<TransmitOutcome> {
   return new Promise((resolve) => {
     const broken = (error: Error) => finish({ kind: 'broken', problem: error.message })
-    const brokenOff = () => finish({ kind: 'broken', problem: 'the connection was closed' })
+    // The server's last words, if it had any, are told in the same turn: they say more than the end does.
+    const brokenOff = () => setImmediate(() => finish({ kind: 'broken', problem: 'the connection was closed' }))
     const finish = (outcome: TransmitOutcome) => {
       smtp.off('error', broken)
       smtp.off('end', brokenOff)
@@ -118,6 +119,10 @@ function outcomeOfError(error: SMTPConnection.SMTPError): TransmitOutcome {
     const [first] = error.rejectedErrors ?? []
     const text = (phase === 'rcpt' && first?.response) || error.response || error.message
     return { kind: 'refused', reply: { phase, code: error.responseCode, text } }
+  }
+  // Closing down (RFC 5321 §3.8): said between two commands, it is no answer to either.
+  if (error.responseCode === 421) {
+    return { kind: 'refused', reply: { phase: 'mail', code: 421, text: error.response ?? error.message } }
   }
   if (error.code === 'EENVELOPE' || error.code === 'EMESSAGE') return { kind: 'unsendable', problem: error.message }
   return { kind: 'broken', problem: error.message }
