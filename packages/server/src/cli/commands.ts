@@ -9,5 +9,8 @@ export const commands: Array<{ name: string; load: () => Promise<{ command: CliC
   { name: 'migrate', load: () => import('./migrate.ts') },
   { name: 'key', load: () => import('./key.ts') },
   { name: 'setting', load: () => import('./setting.ts') },
+  { name: 'page', load: () => import('./page.ts') },
+  { name: 'mail', load: () => import('./mail.ts') },
+  { name: 'flow', load: () => import('./flow.ts') },
   { name: 'doctor', load: () => import('./doctor.ts') },
 ]

@@ -33,9 +33,10 @@ export function render(
   const unknown = new Set<string>()
   const link = { messageId: message.id, profileId: message.profile_id }
   const optoutUrl = links.optoutPage(link)
+  const joining = listsToConfirm(message)
   const confirm = (names: string[] | null, page?: string) => {
     for (const name of names ?? []) if (!lists.has(name)) unknown.add(name)
-    const ids = names?.flatMap((name) => lists.get(name) ?? []) ?? null
+    const ids = names?.flatMap((name) => lists.get(name) ?? []) ?? joining
     return links.confirm({ ...link, address: message.address, lists: ids, ...(page === undefined ? {} : { page }) })
   }
   const standard = {
@@ -78,6 +79,12 @@ export function render(
     if (error instanceof RenderError) return { kind: 'failed', reason: error.message }
     throw error
   }
+}
+
+/** Lists that were asked for without sufficient proof: the confirmation that a flow mails joins them again. */
+function listsToConfirm({ context }: ClaimedMessage): number[] | null {
+  const { confirmLists } = context
+  return Array.isArray(confirmLists) ? confirmLists.filter((id) => typeof id === 'number') : null
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -26,6 +26,8 @@ export interface EngineParts {
 export interface Engine {
   /** Takes one batch of due runs and moves each as far as it goes at once. */
   runOnce(): Promise<{ runs: number; steps: number }>
+  /** Finishes the steps under way; what else is held goes back, and nothing is taken any more. */
+  stop(): void
 }
 
 /** Runs taken at once, runs moved at the same time, steps that one run may take before the others have their turn. */
@@ -36,11 +38,13 @@ const STEPS_AT_ONCE = 50
 const MOST_FAILURES = 10
 
 export function createEngine({ db, clock, log, settings, ...rest }: EngineParts): Engine {
+  let stopping = false
+
   /** @returns steps taken */
   async function moveOn(owner: string, claimed: Run): Promise<number> {
     let run = claimed
     for (let steps = 1; ; steps++) {
-      const keepsLease = steps < STEPS_AT_ONCE
+      const keepsLease = steps < STEPS_AT_ONCE && !stopping
       const parts = { ...rest, db, owner, keepsLease, now: clock.now(), settings: await settings.get() }
       const advanced = await advance(parts, run)
       if (advanced.type === 'lost') return steps - 1
@@ -84,15 +88,22 @@ export function createEngine({ db, clock, log, settings, ...rest }: EngineParts)
 
   return {
     async runOnce() {
+      if (stopping) return { runs: 0, steps: 0 }
       const owner = randomUUID()
       const runs = await claimRuns(db, owner, BATCH, clock.now())
       let steps = 0
       const waiting = runs[Symbol.iterator]()
       const lane = async () => {
-        for (const run of waiting) steps += await attempt(owner, run)
+        for (const run of waiting) if (!stopping) steps += await attempt(owner, run)
       }
       await Promise.all(Array.from({ length: AT_ONCE }, lane))
+      if (stopping) {
+        await sql`update flow_run set lease_owner = null, lease_until = null where lease_owner = ${owner}`.execute(db)
+      }
       return { runs: runs.length, steps }
+    },
+    stop() {
+      stopping = true
     },
   }
 }

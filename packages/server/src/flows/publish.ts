@@ -4,10 +4,10 @@ import type { Database, Queryable, Tx } from '../platform/database.ts'
 import type { Settings } from '../settings/settings.ts'
 import { completeDefinition } from './complete.ts'
 import { checksumOf, entryOf, type FlowDefinition } from './definition.ts'
-import { entryType, stepType } from './steps/index.ts'
-import type { EntryStep, Problem, References } from './steps/step-type.ts'
+import { entryType } from './steps/index.ts'
+import type { Problem, References } from './steps/step-type.ts'
 import './tables.ts'
-import { reviewDefinition } from './validate.ts'
+import { type Reviewed, reviewDefinition } from './validate.ts'
 
 export interface PublishParts {
   db: Database
@@ -22,30 +22,24 @@ export type Published =
   | { ok: false; problems: Problem[] }
 
 /** Checks a flow without publishing it. */
-export async function checkFlow(parts: PublishParts, candidate: unknown, options: { createLists?: boolean } = {}) {
+export async function checkFlow(parts: PublishParts, candidate: unknown): Promise<Reviewed> {
   const previous = await activeDefinition(parts.db, nameOf(candidate))
   const complete = completeDefinition(candidate, parts.settings.timezone, previous)
-  if (options.createLists) await parts.references.lists.ensure(entryLists(complete))
   return reviewDefinition(complete, parts.references, parts.settings)
 }
 
 /**
  * Makes a definition the version in force of the flow with its name, creating the flow where there is none. The
  * version never changes again. People inside stay on the version they started with.
- *
- * @param options.createLists make the lists of the entry where they are missing
+ * Lists that the entry names are made where they are missing.
  */
-export async function publishFlow(
-  parts: PublishParts,
-  candidate: unknown,
-  options: { createLists?: boolean } = {},
-): Promise<Published> {
-  const reviewed = await checkFlow(parts, candidate, options)
+export async function publishFlow(parts: PublishParts, candidate: unknown): Promise<Published> {
+  const reviewed = await checkFlow(parts, candidate)
   if (!reviewed.ok) return reviewed
   const { definition, problems: warnings } = reviewed
   const { step } = entryOf(definition)
   const entry = entryType(step)
-  const listIds = await parts.references.lists.find(entry.lists(step.params))
+  const listIds = await parts.references.lists.ensure(entry.lists(step.params))
   const triggers = entry.triggers(step.params, listIds)
   // People are taken out when they opt out, wherever that happens.
   if (definition.settings.onOptOut === 'exit') triggers.push({ type: 'optout_changed', key: '' })
@@ -113,16 +107,3 @@ function nameOf(candidate: unknown): string {
   const name = (candidate as { name?: unknown } | null)?.name
   return typeof name === 'string' ? name : ''
 }
-
-/** Lists that the entry names, as far as the candidate can be read. */
-function entryLists(candidate: unknown): string[] {
-  const steps = Object.values((candidate as { steps?: object } | null)?.steps ?? {})
-  return steps.flatMap((step) => {
-    const type = typeof step === 'object' && step !== null ? stepType(step) : null
-    if (type?.kind !== 'entry' || !isNames(step.params?.lists)) return []
-    return [...(type as EntryStep).lists(step.params)]
-  })
-}
-
-const isNames = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '' && name.length <= 255)

@@ -65,7 +65,7 @@ export const listJoined: EntryStep<Params> = {
       const id = ids.get(name)
       const type = id === undefined ? undefined : found.get(id)?.type
       if (type === undefined) {
-        return [{ severity: 'error', message: `there is no list "${name}": create it, or correct the name` }]
+        return [{ severity: 'warning', message: `there is no list "${name}" yet: publishing makes it` }]
       }
       if (type === 'normal') return []
       return [{ severity: 'error', message: `"${name}" is a smart list; nobody joins one, so choose a natural list` }]

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox'
 import type { JsonObject } from '../../platform/json.ts'
 import type { LoadedTemplate } from '../../templates/templates.ts'
 import { isRequested } from '../person-originated.ts'
+import type { Trigger } from '../run.ts'
 import { refusalOf, type SkipReason } from '../send-gate.ts'
 import type { PassedStep, Problem, StepResult } from './step-type.ts'
 
@@ -43,7 +44,7 @@ export const sendEmail: PassedStep<Params, LoadedTemplate> = {
       return skipped('optin_not_requested', template)
     }
     const vars = { ...(params.vars as JsonObject | undefined) }
-    const outcome = await visit.enqueue(template, { vars, context: { [contextName(trigger.type)]: trigger.payload } })
+    const outcome = await visit.enqueue(template, { vars, context: contextOf(trigger) })
     if (!outcome?.ok) return skipped(refusalOf(outcome, template), template)
     const detail = { template: template.name, revision: template.revisionId, message: outcome.messageId }
     return {
@@ -66,7 +67,9 @@ function skipped(reason: SkipReason, template: LoadedTemplate): StepResult {
   }
 }
 
-/** What templates call the fact that started the flow. */
-const contextName = (type: string) => (type === 'purchase' ? 'purchase' : 'event')
+/** The fact that started the flow, under the name by which templates know it. */
+function contextOf({ type, payload }: Trigger): JsonObject {
+  return type === 'purchase' ? { purchase: payload } : { event: { event: type, vars: payload } }
+}
 
 const problem = (severity: Problem['severity'], message: string) => ({ severity, message })

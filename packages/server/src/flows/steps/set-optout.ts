@@ -60,9 +60,6 @@ async function mailConfirmation(visit: Visit, template: LoadedTemplate | null): 
   if (origin === 'bulk' || origin === 'ui' || !isFresh(visit.run, visit.now)) return 'optin_not_requested'
   // Following its link joins the list again, now proved, so that a flow on that list runs once more.
   const list = trigger.type === 'list_joined' ? Number(trigger.key) : null
-  const outcome = await visit.enqueue(template, {
-    about: 'confirm',
-    context: list === null ? {} : { confirmLists: [list] },
-  })
+  const outcome = await visit.enqueue(template, { context: list === null ? {} : { confirmLists: [list] } })
   return outcome?.ok ? 'queued' : refusalOf(outcome, template)
 }

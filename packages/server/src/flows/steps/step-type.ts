@@ -40,7 +40,7 @@ export interface Visit {
   /** Queues a message to the run's person in the name of this step; null: they have no address. */
   enqueue(
     template: LoadedTemplate,
-    request?: Pick<EnqueueRequest, 'context'> & { vars?: JsonObject; about?: string },
+    request?: Pick<EnqueueRequest, 'context'> & { vars?: JsonObject },
   ): Promise<EnqueueOutcome | null>
 }
 
