@@ -3,6 +3,7 @@ import type { List, ListChange, ListRef } from '../../lists/lists.ts'
 import { MAX_PRIMARY_LISTS } from '../../lists/lists.ts'
 import type { Json } from '../../platform/json.ts'
 import { formatRfc2822 } from '../../platform/time-text.ts'
+import { parseAddress } from '../../profiles/address.ts'
 import type { Act } from '../../profiles/change.ts'
 import { bool01, commaList, map, required, text } from '../coerce.ts'
 import type { Context, Endpoint } from '../endpoints.ts'
@@ -68,6 +69,7 @@ export function listEndpoint({
         const change = readChange(params)
         const emails = commaList(params, 'emails') ?? []
         if (emails.length > MOST_EMAILS) throw invalidValue('emails', `at most ${MOST_EMAILS} addresses`)
+        for (const email of emails) if (!parseAddress(email)) throw invalidEmail(email)
         const outcome = await lists.save(ref, change)
         if (!outcome.ok) {
           if (outcome.problem === 'too_many_primary') throw tooManyPrimaryLists(MAX_PRIMARY_LISTS)
@@ -126,12 +128,9 @@ export function listEndpoint({
 
   async function join(context: Context, listId: number, emails: string[]): Promise<void> {
     const act: Act = { via: 'api', evidence: 0, actor: context.apiKey.key, listSource: 'bulk' }
-    const outcomes = await profiles.changeAll(
+    await profiles.changeAll(
       emails.map((value) => ({ person: { kind: 'email', value }, act, lists: new Map([[listId, true]]) })),
     )
-    for (const outcome of outcomes) {
-      if (!outcome.ok && outcome.problem === 'invalid_email') throw invalidEmail(outcome.email)
-    }
   }
 }
 
