@@ -1,3 +1,6 @@
+import { createDelivery } from '../delivery/loop.ts'
+import type { Listener } from '../platform/wake.ts'
+import { loadHistories } from '../purchases/history.ts'
 import type { Services } from '../services.ts'
 import type { RunningRole } from './web.ts'
 
@@ -10,13 +13,24 @@ export interface Loop {
   stop(): Promise<void>
 }
 
-/** The loops of a worker process. */
-export function workerLoops(_services: Services): Loop[] {
-  return []
+/** The loops of a worker process. `listener` tells them of work that other processes made. */
+export function workerLoops(services: Services, listener: Listener): Loop[] {
+  const { config, sends } = services
+  return [
+    { name: 'listener', start: listener.start, stop: listener.stop },
+    createDelivery({
+      ...services,
+      sendIdOf: sends.sendIdOf,
+      histories: loadHistories,
+      from: config.from,
+      relay: config.relay,
+      onWake: (hear) => listener.on('delivery', hear),
+    }),
+  ]
 }
 
 /** Starts all loops. */
-export async function startWorker(services: Services, loops = workerLoops(services)): Promise<RunningRole> {
+export async function startWorker(services: Services, loops: Loop[]): Promise<RunningRole> {
   // A process without loops has nothing to wait for, yet must stay.
   const presence = setInterval(() => {}, 60_000)
   for (const loop of loops) loop.start()
