@@ -2,6 +2,7 @@ import { type ApiKeyCache, cacheApiKeys } from './account/api-keys.ts'
 import { addressHashWith, loadPepper } from './account/pepper.ts'
 import type { Config } from './config.ts'
 import { loadSigningKeys, type SigningKeys } from './links/keys.ts'
+import { createLinks, type Links } from './links/links.ts'
 import { createLists, type Lists } from './lists/lists.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Database } from './platform/database.ts'
@@ -29,6 +30,7 @@ export interface Services extends Foundations {
   apiKeys: ApiKeyCache
   settings: SettingsCache
   signingKeys: SigningKeys
+  links: Links
   waker: Waker
   profiles: Profiles
   lists: Lists
@@ -41,6 +43,7 @@ export interface Services extends Foundations {
 export async function createServices(foundations: Foundations): Promise<Services> {
   const { config, db, clock } = foundations
   const signingKeys = await loadSigningKeys(db, clock)
+  const links = createLinks({ keys: signingKeys, publicUrl: config.publicUrl, clock })
   const hash = addressHashWith(loadPepper(config.dataDir))
   const apiKeys = cacheApiKeys(db)
   const settings = cacheSettings(db)
@@ -56,6 +59,7 @@ export async function createServices(foundations: Foundations): Promise<Services
     apiKeys,
     settings,
     signingKeys,
+    links,
     waker,
     profiles,
     lists,

@@ -19,10 +19,10 @@ declare module '../platform/database.ts' {
 
 /**
  * What a signature is for. Each purpose has a key of its own, so what was signed for one never passes for another:
- * the one-click address, the opt-out page, the opt-in confirmation, a rendered form, undoing a save, and the keyed
+ * the one-click address, the opt-out page, the opt-in confirmation, a rendered form, undoing a save, the thank-you page, and the keyed
  * hash under which an address may stand in a link. Send ids have theirs too.
  */
-export type Purpose = 'u' | 'oc' | 'confirm' | 'form' | 'undo' | 'address' | 'send'
+export type Purpose = 'u' | 'oc' | 'confirm' | 'form' | 'undo' | 'thanks' | 'address' | 'send'
 
 /** Signs and verifies with the account's own keys. */
 export interface SigningKeys {

@@ -1,4 +1,5 @@
 import type { Clock } from '../platform/clock.ts'
+import { parseAddress } from '../profiles/address.ts'
 import type { SigningKeys } from './keys.ts'
 import { kidOf, newTokenId, openToken, seal } from './tokens.ts'
 
@@ -14,7 +15,7 @@ export interface Links {
   openOptoutPage(message: string, hash: string): { messageId: number; profileId: number } | null
   openOneClick(token: string): { messageId: number; profileId: number; addressHash: string } | null
   openConfirm(token: string): OpenedConfirm
-  /** Whether a link's hash was made of this address, in any spelling of upper and lower case. */
+  /** Whether a link's hash was made of this address, in any spelling. */
   isOfAddress(addressHash: string, address: string): boolean
   /** The keyed hash under which an address may stand in a token. */
   hashAddress(address: string): string
@@ -55,7 +56,7 @@ export function createLinks(parts: { keys: SigningKeys; publicUrl: string; clock
   const { keys, publicUrl, clock } = parts
 
   const hashWith = (kid: number, address: string): string | null => {
-    const mac = keys.mac(kid, 'address', address.trim().toLowerCase())
+    const mac = keys.mac(kid, 'address', parseAddress(address)?.lookup ?? address)
     return mac && `${kid}.${mac.subarray(0, 9).toString('base64url')}`
   }
   const hashAddress = (address: string) => hashWith(keys.currentKid(), address)!

@@ -5,6 +5,7 @@ import { registerDocs } from '../api/docs-page.ts'
 import { appOptions, defaultBodyLimit, defaultFileLimit, registerApi } from '../api/door.ts'
 import { apiEndpoints } from '../api/endpoints/index.ts'
 import { documentedLimits, type RateLimits } from '../api/rate-limit.ts'
+import { registerPages } from '../pages/door.ts'
 import { OperatorError } from '../platform/operator-error.ts'
 import type { Services } from '../services.ts'
 import { healthCheck } from './health.ts'
@@ -49,6 +50,7 @@ export function buildWeb(services: Services): FastifyInstance {
     return { service: 'fairlead', status: ok ? 'ok' : 'database unavailable' }
   })
   const endpoints = apiEndpoints(services)
+  registerPages(app, services)
   registerDocs(app, endpoints, own.version, config.publicUrl)
   registerApi(app, {
     endpoints,

@@ -1,0 +1,95 @@
+import { dataOf } from '@fairlead/zephyr'
+import type { Page } from './answer.ts'
+import type { BuiltIn } from './built-in.ts'
+import type { PageParts } from './parts.ts'
+import { commonOf } from './view.ts'
+
+/**
+ * Short pages for when a link leads nowhere or something went wrong. None of them tells whether an address is known,
+ * subscribed, opted out or bounced.
+ */
+export type NoticeName = keyof typeof NOTICES
+
+interface Notice {
+  status: number
+  title: string
+  paragraphs: string[]
+  retryAfter?: number
+}
+
+const NOTICES = {
+  invalid: {
+    status: 404,
+    title: 'This link is not valid',
+    paragraphs: [
+      'It may have been cut short on its way to you. Please open it again from the message, or copy it whole.',
+      'Every message we send has a link of its own for stopping email; the newest one always works.',
+    ],
+  },
+  expired: {
+    status: 404,
+    title: 'This link is too old',
+    paragraphs: ['Please ask for a new one where you found it, or use the link in the newest message you have.'],
+  },
+  unknown: { status: 404, title: 'There is no such page', paragraphs: ['Please check the address.'] },
+  method: { status: 405, title: 'This page takes no forms', paragraphs: ['Nothing was changed.'] },
+  unreadable: { status: 400, title: 'We could not read that form', paragraphs: [] },
+  toolarge: { status: 413, title: 'That was too much', paragraphs: ['The form was too large. Nothing was changed.'] },
+  erased: {
+    status: 200,
+    title: 'Nothing is stored',
+    paragraphs: ['We hold no data about the person this link was made for, and write nothing to that address.'],
+  },
+  unavailable: {
+    status: 503,
+    title: 'Please try again in a moment',
+    paragraphs: ['We could not reach our records just now, so nothing was saved. Your link stays good.'],
+    retryAfter: 30,
+  },
+  stale: {
+    status: 200,
+    title: 'This link can no longer be used',
+    paragraphs: [
+      'It is too old, or a newer decision has taken its place. Nothing was changed.',
+      'We can send a fresh link to the address that this one was sent to.',
+    ],
+  },
+  confirmed: {
+    status: 200,
+    title: 'Already confirmed',
+    paragraphs: ['This link has done its work, and works only once.'],
+  },
+  requested: {
+    status: 200,
+    title: 'Look into your mailbox',
+    paragraphs: ['If a fresh link can be sent to that address, it is on its way.'],
+  },
+} satisfies Record<string, Notice>
+
+export interface NoticeOptions {
+  /** Offers a fresh confirmation link; where to ask for it. */
+  freshAt?: string
+  back?: string
+  paragraph?: string
+}
+
+/** Renders one. Works without the database, for when it is away. */
+export async function notice(
+  parts: PageParts,
+  builtIn: BuiltIn,
+  name: NoticeName,
+  options: NoticeOptions = {},
+): Promise<Page> {
+  const { status, title, paragraphs, retryAfter }: Notice = NOTICES[name]
+  const settings = name === 'unavailable' ? null : await parts.settings.get()
+  const page = {
+    ...commonOf(parts.config.from, { sender_name: settings?.sender_name ?? '' }),
+    title,
+    paragraphs: options.paragraph ? [options.paragraph, ...paragraphs] : paragraphs,
+    fresh: options.freshAt !== undefined,
+    action: options.freshAt ?? '',
+    back: options.back ?? null,
+  }
+  const html = builtIn.render('notice', dataOf({ named: { page } }))
+  return { status, html, styles: builtIn.styles, ...(retryAfter === undefined ? {} : { retryAfter }) }
+}
