@@ -14,7 +14,7 @@ export interface Waker {
 
 const CHANNEL = 'fairlead'
 /** At most one notification a topic in this time, in ms. */
-const SPACING = 20
+const SPACING = 100
 
 export function createWaker(db: Database): Waker {
   const pending = new Map<string, { again: boolean }>()

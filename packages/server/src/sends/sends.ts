@@ -61,8 +61,8 @@ export interface SendChange {
   scheduledFor?: Date
 }
 
-/** Batches that may be in the database at the same time: one is read while another is written. */
-const AT_ONCE = 3
+/** Batches in the database at the same time: one, so that those who arrive meanwhile share the next one and its sync. */
+const AT_ONCE = 1
 
 export function createSends(parts: {
   db: Database
