@@ -1,6 +1,6 @@
 import type { Act } from '../profiles/change.ts'
-import { findProfile } from '../profiles/read.ts'
 import type { ApiParts } from './parts.ts'
+import type { People } from './people.ts'
 
 const OPTIN_CONFIRM = 'Opt-in Confirm'
 
@@ -9,11 +9,11 @@ const OPTIN_CONFIRM = 'Opt-in Confirm'
  * stops this mail (no such template, a bounced address, too many of them today) goes to the log, not to the caller.
  */
 export async function askForConfirmation(
-  { db, sends, log }: Pick<ApiParts, 'db' | 'sends' | 'log'>,
+  { people, sends, log }: Pick<ApiParts, 'sends' | 'log'> & { people: People },
   profileId: number,
   act: Act,
 ): Promise<void> {
-  const profile = await findProfile(db, { kind: 'id', value: profileId })
+  const profile = await people.find({ kind: 'id', value: profileId })
   if (!profile?.email) return
   const outcome = await sends.send({
     template: OPTIN_CONFIRM,

@@ -1,5 +1,4 @@
 import type { Deliverability } from '../consent/decide.ts'
-import { loadRecipients } from '../consent/recipients.ts'
 import { formatRfc2822 } from '../platform/time-text.ts'
 import type { ProfileState } from '../profiles/change.ts'
 import { describeKeys } from '../profiles/ids.ts'
@@ -9,6 +8,7 @@ import { map, number } from './coerce.ts'
 import { engagementOf } from './engagement.ts'
 import type { Params } from './parameters.ts'
 import type { ApiParts } from './parts.ts'
+import type { People } from './people.ts'
 
 /** What a person looks like through `GET user`: fields by name, each made only when it is asked for. */
 
@@ -55,7 +55,7 @@ export function readFields(params: Params): Fields | null {
   return fields.size > 0 ? fields : null
 }
 
-type Parts = Pick<ApiParts, 'db' | 'lists' | 'templates' | 'purchases'>
+type Parts = Pick<ApiParts, 'lists' | 'templates' | 'purchases'> & { people: People }
 
 /** Shows a person. @param fields null: the usual ones */
 export async function showUser(
@@ -67,10 +67,9 @@ export async function showUser(
   const wanted = fields ?? DEFAULT_FIELDS
   const time = (at: Date) => formatRfc2822(at, zone)
   const needsMailbox = wanted.has('engagement') || wanted.has('hardbounce') || wanted.has('email_status')
-  // One after the other at the database, but sent together.
   const [lists, mailbox] = await Promise.all([
     wanted.has('lists') ? listTimes(parts, profile, time) : null,
-    needsMailbox ? deliverabilityOf(parts, profile) : ('unknown' as const),
+    needsMailbox ? parts.people.deliverability(profile) : ('unknown' as const),
   ])
   const makers: Record<Field, (count: number) => unknown> = {
     keys: () => describeKeys(profile),
@@ -112,13 +111,6 @@ async function listTimes({ lists }: Parts, profile: ProfileState, time: (at: Dat
     if (name !== undefined) joined[name] = time(at)
   }
   return Object.keys(joined).length > 0 ? joined : null
-}
-
-/** What is known of a person's mailbox; nothing for a person without one. */
-export async function deliverabilityOf({ db }: Pick<ApiParts, 'db'>, profile: ProfileState): Promise<Deliverability> {
-  if (profile.email === null) return 'unknown'
-  const [recipient] = await loadRecipients(db, [{ profileId: profile.id, address: profile.email, templateId: null }])
-  return recipient?.deliverability ?? 'unknown'
 }
 
 function statusOf(mailbox: Deliverability): 'valid' | 'hardbounce' | 'softbounce' {

@@ -237,7 +237,7 @@ const prefix = (word: string | undefined) => (word ?? '').slice(0, 3).toLowerCas
 // From the reading to the moment
 
 function resolve(reading: Reading, now: Date, accountZone: string): Date | null {
-  const zone = reading.zone ?? IANAZone.create(accountZone)
+  const zone = reading.zone ?? (accountZone === 'UTC' ? { offsetMinutes: 0 } : IANAZone.create(accountZone))
   const today = new Date(now.getTime() + offsetAt(zone, now.getTime()) * 60_000)
   const date = {
     year: reading.date?.year ?? today.getUTCFullYear(),
@@ -312,7 +312,8 @@ const two = (value: number) => String(value).padStart(2, '0')
  * @param zone IANA name
  */
 export function formatRfc2822(moment: Date, zone: string): string {
-  const offset = Math.round(IANAZone.create(zone).offset(moment.getTime()))
+  // The usual zone of an account, without the work of asking for its offset.
+  const offset = zone === 'UTC' ? 0 : Math.round(IANAZone.create(zone).offset(moment.getTime()))
   const local = new Date(moment.getTime() + offset * 60_000)
   const distance = Math.abs(offset)
   return (

@@ -33,6 +33,8 @@ export async function insertOrder(tx: Tx, profileId: number, order: Order): Prom
   await sql`delete from purchase where shard = ${shard} and profile_id = ${profileId} and is_incomplete`.execute(tx)
   const purchase = await insert(tx, shard, profileId, order)
   if (order.extid === null) return purchase
+  // Two orders that claim the same id take turns, so that the second sees the first.
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`purchase:${order.extid}`}, 0))`.execute(tx)
   const { numAffectedRows } = await sql`
     insert into purchase_key (shard, extid, purchase_id)
     values (${shardOfKey('purchase', order.extid)}, ${order.extid}, ${purchase.id})

@@ -2,7 +2,6 @@ import { Type } from 'typebox'
 import { formatRfc2822 } from '../../platform/time-text.ts'
 import { parseAddress } from '../../profiles/address.ts'
 import type { ProfileChange, ProfileState } from '../../profiles/change.ts'
-import { findProfile } from '../../profiles/read.ts'
 import type { Answer } from '../answer.ts'
 import { required, text } from '../coerce.ts'
 import { askForConfirmation } from '../confirmation.ts'
@@ -10,21 +9,22 @@ import type { Endpoint, Operation } from '../endpoints.ts'
 import { invalidEmail, unknownTemplate } from '../errors.ts'
 import type { Params } from '../parameters.ts'
 import type { ApiParts } from '../parts.ts'
+import type { People } from '../people.ts'
 import { nameText, readAct, readChoices, readLevelParam, readPersonVars, readVars } from '../person-params.ts'
-import { deliverabilityOf, templateOptouts } from '../user-fields.ts'
+import { templateOptouts } from '../user-fields.ts'
 import { anyMap, choices, consentSchema, flag, nameOf } from './schemas.ts'
 import { listChanges, refusal, templateChanges } from './user.ts'
 
 const email = Type.String({ description: 'The address' })
 
-type Parts = Pick<ApiParts, 'db' | 'log' | 'settings' | 'lists' | 'profiles' | 'templates' | 'sends'>
+type Parts = Pick<ApiParts, 'log' | 'settings' | 'lists' | 'profiles' | 'templates' | 'sends'> & { people: People }
 
 /**
  * `email`: the older way to people, by address only.
  * @param post the operation of `send`, which `send` in a call here means
  */
 export function emailEndpoint(parts: Parts, post: Operation): Endpoint {
-  const { db, settings, lists, profiles, templates } = parts
+  const { people, settings, lists, profiles, templates } = parts
   return {
     get: {
       summary: 'Show what is known of an address (older form of user)',
@@ -32,7 +32,7 @@ export function emailEndpoint(parts: Parts, post: Operation): Endpoint {
       async handle(_, params) {
         const address = readAddress(params)
         const { timezone } = await settings.get()
-        return show(address, await findProfile(db, { kind: 'email', value: address }), timezone)
+        return show(address, await people.find({ kind: 'email', value: address }), timezone)
       },
     },
 
@@ -72,7 +72,7 @@ export function emailEndpoint(parts: Parts, post: Operation): Endpoint {
         if (isPending) await askForConfirmation(parts, outcome.profileId, change.act)
         // What a refused message answers comes after the saving, which stands.
         if (sending) await post.handle(context, sending)
-        const profile = await findProfile(db, { kind: 'id', value: outcome.profileId })
+        const profile = await people.find({ kind: 'id', value: outcome.profileId })
         return { ...(await show(address, profile, timezone)), ...(isPending && { pending: 1 }) }
       },
     },
@@ -93,7 +93,7 @@ export function emailEndpoint(parts: Parts, post: Operation): Endpoint {
       const name = names.get(id)?.name
       return name === undefined ? [] : [[name, at] as const]
     })
-    const mailbox = await deliverabilityOf(parts, profile)
+    const mailbox = await people.deliverability(profile)
     return {
       ...nobody,
       email: profile.email ?? address,

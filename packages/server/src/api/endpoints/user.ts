@@ -2,13 +2,13 @@ import { Type } from 'typebox'
 import type { Level } from '../../consent/levels.ts'
 import { parseAddress } from '../../profiles/address.ts'
 import type { Act, ChangeOutcome, PersonRef, ProfileChange } from '../../profiles/change.ts'
-import { findProfile } from '../../profiles/read.ts'
 import { map, time } from '../coerce.ts'
 import { askForConfirmation } from '../confirmation.ts'
 import type { Context, Endpoint } from '../endpoints.ts'
 import { type ApiError, invalidEmail, keyConflict, unknownTemplate, userNotFound } from '../errors.ts'
 import type { Params } from '../parameters.ts'
 import type { ApiParts } from '../parts.ts'
+import type { People } from '../people.ts'
 import {
   choice,
   readAct,
@@ -60,11 +60,13 @@ const saveParams = Type.Object({
   fields,
 })
 
-type Parts = Pick<ApiParts, 'db' | 'log' | 'settings' | 'lists' | 'profiles' | 'templates' | 'sends' | 'purchases'>
+type Parts = Pick<ApiParts, 'log' | 'settings' | 'lists' | 'profiles' | 'templates' | 'sends' | 'purchases'> & {
+  people: People
+}
 
 /** `user`: people, their keys, vars, lists and what they agreed to. */
 export function userEndpoint(parts: Parts): Endpoint {
-  const { db, settings, lists, profiles, templates } = parts
+  const { people, settings, lists, profiles, templates } = parts
   return {
     get: {
       summary: 'Show a person',
@@ -72,7 +74,7 @@ export function userEndpoint(parts: Parts): Endpoint {
       async handle({ now }, params) {
         const who = requiredPerson(readPerson(params))
         const wanted = readFields(params)
-        const [{ timezone }, profile] = await Promise.all([settings.get(), findProfile(db, who)])
+        const [{ timezone }, profile] = await Promise.all([settings.get(), people.find(who)])
         if (!profile) throw userNotFound(who.kind, String(who.value))
         return showUser(parts, profile, wanted, { now, zone: timezone })
       },
@@ -91,7 +93,7 @@ export function userEndpoint(parts: Parts): Endpoint {
         if (isPending) await askForConfirmation(parts, outcome.profileId, change.act)
         if (!isPending && wanted === null) return { ok: true }
         const answer = { ok: true, ...(isPending && { pending: 1 }) }
-        const profile = wanted && (await findProfile(db, { kind: 'id', value: outcome.profileId }))
+        const profile = wanted && (await people.find({ kind: 'id', value: outcome.profileId }))
         if (!profile) return answer
         return { ...answer, ...(await showUser(parts, profile, wanted, { now: context.now, zone: timezone })) }
       },

@@ -1,0 +1,28 @@
+import type { Deliverability } from '../consent/decide.ts'
+import { loadRecipients, type WantedRecipient } from '../consent/recipients.ts'
+import { coalesce } from '../platform/coalesce.ts'
+import type { Database } from '../platform/database.ts'
+import type { PersonRef, ProfileState } from '../profiles/change.ts'
+import { findProfiles } from '../profiles/read.ts'
+
+/** Reads about people, where calls that arrive together share their statements. */
+export interface People {
+  find(ref: PersonRef): Promise<ProfileState | null>
+  /** What is known of a person's mailbox; nothing for a person without one. */
+  deliverability(profile: ProfileState): Promise<Deliverability>
+}
+
+/** Batches in the database at the same time: while one is read, the next gathers. */
+const AT_ONCE = 2
+
+export function createPeople(db: Database): People {
+  const find = coalesce((refs: PersonRef[]) => findProfiles(db, refs), { atOnce: AT_ONCE })
+  const recipient = coalesce((wanted: WantedRecipient[]) => loadRecipients(db, wanted), { atOnce: AT_ONCE })
+  return {
+    find,
+    async deliverability({ id, email }) {
+      if (email === null) return 'unknown'
+      return (await recipient({ profileId: id, address: email, templateId: null }))?.deliverability ?? 'unknown'
+    },
+  }
+}
