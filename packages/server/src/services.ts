@@ -1,6 +1,7 @@
 import { type ApiKeyCache, cacheApiKeys } from './account/api-keys.ts'
 import { addressHashWith, loadPepper } from './account/pepper.ts'
 import type { Config } from './config.ts'
+import { createFlows, type Flows } from './flows/flows.ts'
 import { loadSigningKeys, type SigningKeys } from './links/keys.ts'
 import { createLinks, type Links } from './links/links.ts'
 import { createLists, type Lists } from './lists/lists.ts'
@@ -37,6 +38,7 @@ export interface Services extends Foundations {
   templates: Templates
   sends: Sends
   purchases: Purchases
+  flows: Flows
 }
 
 /** The composition root. */
@@ -54,6 +56,7 @@ export async function createServices(foundations: Foundations): Promise<Services
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: hasScheduledSends })
   const sends = createSends({ db, clock, settings, templates, profiles, ids: createSendIds(signingKeys), wake })
   const purchases = createPurchases({ db, clock, settings, profiles, templates, hash, wake })
+  const flows = createFlows({ ...foundations, settings, lists, templates, profiles, reactions: [] })
   return {
     ...foundations,
     apiKeys,
@@ -66,5 +69,6 @@ export async function createServices(foundations: Foundations): Promise<Services
     templates,
     sends,
     purchases,
+    flows,
   }
 }

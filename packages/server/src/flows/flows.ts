@@ -18,7 +18,7 @@ export interface FlowsParts {
   lists: References['lists']
   templates: References['templates']
   profiles: Pick<Profiles, 'changeIn'>
-  fromSignals: DispatchParts['fromSignals']
+  reactions: DispatchParts['reactions']
 }
 
 /** Flows, ready to work. */
@@ -30,12 +30,12 @@ export interface Flows {
   publish(candidate: unknown): Promise<Published>
 }
 
-export function createFlows({ lists, templates, profiles, fromSignals, ...parts }: FlowsParts): Flows {
+export function createFlows({ lists, templates, profiles, reactions, ...parts }: FlowsParts): Flows {
   const references = { lists, templates }
   const definitions = createDefinitions()
   const publishParts = async () => ({ ...parts, references, settings: await parts.settings.get() })
   return {
-    dispatcher: createDispatcher({ ...parts, definitions, fromSignals }),
+    dispatcher: createDispatcher({ ...parts, definitions, reactions }),
     engine: createEngine({ ...parts, references, profiles, definitions }),
     check: async (candidate) => checkFlow(await publishParts(), candidate),
     publish: async (candidate) => publishFlow(await publishParts(), candidate),

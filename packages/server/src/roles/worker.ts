@@ -1,4 +1,5 @@
 import { createDelivery } from '../delivery/loop.ts'
+import { createFlowLoop } from '../flows/loop.ts'
 import type { Listener } from '../platform/wake.ts'
 import { loadHistories } from '../purchases/history.ts'
 import type { Services } from '../services.ts'
@@ -15,7 +16,7 @@ export interface Loop {
 
 /** The loops of a worker process. `listener` tells them of work that other processes made. */
 export function workerLoops(services: Services, listener: Listener): Loop[] {
-  const { config, sends } = services
+  const { config, flows, log, sends, waker } = services
   return [
     { name: 'listener', start: listener.start, stop: listener.stop },
     createDelivery({
@@ -25,6 +26,12 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       from: config.from,
       relay: config.relay,
       onWake: (hear) => listener.on('delivery', hear),
+    }),
+    createFlowLoop({
+      ...flows,
+      log,
+      wakeOthers: () => waker.wake('delivery'),
+      onWake: (hear) => listener.on('flows', hear),
     }),
   ]
 }

@@ -18,9 +18,12 @@ export interface DispatchParts {
   log: Log
   settings: SettingsCache
   definitions: Definitions
-  /** Writes the postbacks that signals call for, in the dispatcher's transaction. */
-  fromSignals(tx: Tx, signals: readonly Signal[], env: { now: Date; settings: Settings }): Promise<void>
+  /** What else signals lead to, beside flows. */
+  reactions: readonly Reaction[]
 }
+
+/** Writes what signals call for, in the dispatcher's transaction: once for each signal, or not at all. */
+export type Reaction = (tx: Tx, signals: readonly Signal[], env: { now: Date; settings: Settings }) => Promise<void>
 
 /** Hands signals on to those who wait for them. */
 export interface Dispatcher {
@@ -42,7 +45,7 @@ const MOST_FAILURES = 10
  * postbacks) and the removal of its signals is one transaction: a signal has its consequences exactly once. If the
  * batch fails, each signal is tried by itself, so that a bad one cannot hold up its neighbours.
  */
-export function createDispatcher({ db, clock, log, settings, definitions, fromSignals }: DispatchParts): Dispatcher {
+export function createDispatcher({ db, clock, log, settings, definitions, reactions }: DispatchParts): Dispatcher {
   let offset = 0
 
   async function handle(tx: Tx, signals: readonly Signal[], env: { now: Date; settings: Settings }): Promise<void> {
@@ -50,7 +53,7 @@ export function createDispatcher({ db, clock, log, settings, definitions, fromSi
     const matched = matchSignals(encounters, await loadPresences(tx, encounters, env.now))
     await endExits(tx, matched.exits, env.now)
     await writeMatches(tx, matched.matches, matched.presences, env.now)
-    await fromSignals(tx, signals, env)
+    for (const react of reactions) await react(tx, signals, env)
     await sql`delete from signal using unnest(${signals.map((s) => s.shard)}::smallint[],
       ${signals.map((s) => s.id)}::bigint[]) as done(shard, id)
       where signal.shard = done.shard and signal.id = done.id`.execute(tx)

@@ -48,10 +48,10 @@ export async function house() {
   const lists = createLists({ db, clock })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: async () => false })
   const seen: string[] = []
-  const fromSignals = async (_tx: Tx, signals: readonly { type: string }[]) => {
+  const react = async (_tx: Tx, signals: readonly { type: string }[]) => {
     seen.push(...signals.map(({ type }) => type))
   }
-  const make = () => createFlows({ db, clock, log, settings, lists, templates, profiles, fromSignals })
+  const make = () => createFlows({ db, clock, log, settings, lists, templates, profiles, reactions: [react] })
   const flows = make()
   let people = 0
 
