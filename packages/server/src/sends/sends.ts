@@ -6,7 +6,7 @@ import type { JsonObject } from '../platform/json.ts'
 import { shardOfId } from '../platform/shard.ts'
 import { parseAddress } from '../profiles/address.ts'
 import type { Act } from '../profiles/change.ts'
-import type { Profiles } from '../profiles/door.ts'
+import { type Profiles, retrying } from '../profiles/door.ts'
 import { findIds } from '../profiles/read.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
@@ -78,16 +78,16 @@ export function createSends(parts: {
 
   async function sendAll(requests: SendRequest[]): Promise<SendOutcome[]> {
     const known = await templates.byNames([...new Set(requests.map((request) => request.template))])
-    const parcels = requests.flatMap((request, call) => {
+    const calls = requests.map((request) => {
       const template = known.get(request.template)
-      return template ? request.emails.map((email) => newParcel(call, request, template, email)) : []
+      return template ? request.emails.map((email) => newParcel(request, template, email)) : null
     })
+    const parcels = calls.flatMap((call) => call ?? [])
     await findPeople(parcels)
     await queue(parcels)
-    return requests.map((request, call): SendOutcome => {
-      if (!known.has(request.template)) return { ok: false, code: 14, reason: 'template' }
-      const sends = parcels.filter((parcel) => parcel.call === call).map((parcel) => parcel.result!)
-      return { ok: true, template: request.template, sends }
+    return calls.map((call, index): SendOutcome => {
+      if (!call) return { ok: false, code: 14, reason: 'template' }
+      return { ok: true, template: requests[index]!.template, sends: call.map((parcel) => parcel.result!) }
     })
   }
 
@@ -124,7 +124,7 @@ export function createSends(parts: {
     // one statement to be written, which is durable by itself.
     const counts = requests.some(({ limit, template }) => limit || template.isOptinConfirm)
     const outcomes = counts
-      ? await db.transaction().execute((tx) => enqueue(tx, requests, env))
+      ? await retrying(() => db.transaction().execute((tx) => enqueue(tx, requests, env)))
       : await enqueue(db, requests, env)
     for (const [index, parcel] of open.entries()) parcel.result = resultOf(parcel, outcomes[index]!)
     wake()
@@ -173,7 +173,6 @@ export function createSends(parts: {
 
 /** One address of one call, on its way through the batch. */
 interface Parcel {
-  call: number
   request: SendRequest
   template: LoadedTemplate
   /** As given. */
@@ -184,10 +183,9 @@ interface Parcel {
   result: SentOne | null
 }
 
-function newParcel(call: number, request: SendRequest, template: LoadedTemplate, email: string): Parcel {
+function newParcel(request: SendRequest, template: LoadedTemplate, email: string): Parcel {
   const address = parseAddress(email)
   const parcel: Parcel = {
-    call,
     request,
     template,
     email,
