@@ -465,5 +465,7 @@ create table postback (
 
 create index postback_due on postback (due_at) where state = 'queued';
 
+create index postback_waiting on postback (shard, profile_id, id) where state = 'queued';
+
 create unique index postback_dedupe on postback (shard, dedupe_key) where dedupe_key is not null;
 `

@@ -22,13 +22,19 @@ import { confirmWording, dayIn } from './wordings.ts'
 /** How long the thank-you page knows what was confirmed, in ms. */
 const THANKS_FOR = 30 * 60_000
 
+/** A list as programs and as people call it. */
+interface ConfirmedList {
+  name: string
+  label: string
+}
+
 /** A link that still works, and for whom. */
 interface Open {
   confirm: Confirm
   person: Visitor & { email: string }
-  /** Ids and names of the lists that still exist. */
-  lists: Map<number, string>
-  /** Parameter of the opt-out page when the link confirms nothing. */
+  /** The lists that still exist, by id. */
+  lists: Map<number, ConfirmedList>
+  /** Where its form posts to. */
   url: string
 }
 
@@ -73,8 +79,8 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
     if (!person?.email || !parts.links.isOfAddress(confirm.addressHash, person.email)) return stale()
     // The newest decision wins: a link from before an opt-out cannot lift it, nor do half of what it promised.
     if (person.level !== 'none' && person.refusedAt && person.refusedAt > confirm.issuedAt) return stale()
-    const names = new Map([...lists].map(([id, { name }]) => [id, name]))
-    return { confirm, person: { ...person, email: person.email }, lists: names, url: urlOf(token) }
+    const named = new Map([...lists].map(([id, { name, publicName }]) => [id, { name, label: publicName || name }]))
+    return { confirm, person: { ...person, email: person.email }, lists: named, url: urlOf(token) }
   }
 
   async function isUsed({ profileId, tokenId }: Confirm): Promise<boolean> {
@@ -86,13 +92,13 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
   async function wordingFor({ lists, person }: Open): Promise<string> {
     const { timezone } = await parts.settings.get()
     const off = person.level !== 'none' && person.levelAt ? dayIn(timezone, person.levelAt) : null
-    return confirmWording(senderOf(parts.config.from), [...lists.values()], off)
+    return confirmWording(senderOf(parts.config.from), labelsOf(lists), off)
   }
 
   async function interstitial(found: Open): Promise<Page> {
     const page = {
       ...commonOf(parts.config.from, await parts.settings.get()),
-      lists: [...found.lists.values()],
+      lists: labelsOf(found.lists),
       address: maskAddress(found.person.email),
       wording: await wordingFor(found),
       action: found.url,
@@ -127,11 +133,16 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
       return sendPage(reply, await notice(parts, tools.builtIn, 'stale', { freshAt: found.url }))
     }
     const now = parts.clock.now()
-    const thanks = seal(parts.signingKeys, 'thanks', [[...found.lists.values()], messageId, profileId], {
-      issuedAt: now,
-      expiresAt: new Date(now.getTime() + THANKS_FOR),
-      id: newTokenId(),
-    })
+    const thanks = seal(
+      parts.signingKeys,
+      'thanks',
+      [namesOf(found.lists), labelsOf(found.lists), messageId, profileId],
+      {
+        issuedAt: now,
+        expiresAt: new Date(now.getTime() + THANKS_FOR),
+        id: newTokenId(),
+      },
+    )
     return sendBack(reply, `${basePath(parts.config.publicUrl)}/page/${page ?? 'signup-confirm'}?for=${thanks}`)
   }
 
@@ -182,3 +193,6 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
     }
   }
 }
+
+const namesOf = (lists: Open['lists']) => [...lists.values()].map(({ name }) => name)
+const labelsOf = (lists: Open['lists']) => [...lists.values()].map(({ label }) => label)

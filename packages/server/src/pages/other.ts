@@ -42,8 +42,12 @@ export function registerOther(app: FastifyInstance, parts: PageParts, tools: Pag
     if (own) return { status: 200, html: own, styles: OWN_STYLES }
     // A confirmation that named a page which is gone still ends in thanks.
     if (name !== SIGNUP_CONFIRM && !thanks) return notice(parts, tools.builtIn, 'unknown')
-    const page = { ...commonOf(parts.config.from, await parts.settings.get()), optout: thanks?.optout ?? null }
-    const data = dataOf({ form: { signup_lists: thanks?.lists ?? [] }, named: { page } })
+    const page = {
+      ...commonOf(parts.config.from, await parts.settings.get()),
+      optout: thanks?.optout ?? null,
+      lists: thanks?.labels ?? [],
+    }
+    const data = dataOf({ named: { page } })
     return { status: 200, html: tools.builtIn.render(SIGNUP_CONFIRM, data), styles: tools.builtIn.styles }
   }
 
@@ -79,10 +83,10 @@ export function registerOther(app: FastifyInstance, parts: PageParts, tools: Pag
   }
 
   /** What a confirmation told its thank-you page. */
-  function thanksOf(token: string | null): { lists: string[]; optout: string | null } | null {
+  function thanksOf(token: string | null): { lists: string[]; labels: string[]; optout: string | null } | null {
     const opened = token === null ? null : openToken(parts.signingKeys, 'thanks', token, parts.clock.now())
     if (!opened?.ok) return null
-    const [lists, messageId, profileId] = opened.content as [string[], number | null, number]
-    return { lists, optout: messageId === null ? null : parts.links.optoutPage({ messageId, profileId }) }
+    const [lists, labels, messageId, profileId] = opened.content as [string[], string[], number | null, number]
+    return { lists, labels, optout: messageId === null ? null : parts.links.optoutPage({ messageId, profileId }) }
   }
 }

@@ -1,6 +1,7 @@
 import { createDelivery } from '../delivery/loop.ts'
 import { createFlowLoop } from '../flows/loop.ts'
 import type { Listener } from '../platform/wake.ts'
+import { createPostbackLoop } from '../postbacks/loop.ts'
 import { loadHistories } from '../purchases/history.ts'
 import type { Services } from '../services.ts'
 import type { RunningRole } from './web.ts'
@@ -27,6 +28,7 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       relay: config.relay,
       onWake: (hear) => listener.on('delivery', hear),
     }),
+    createPostbackLoop({ ...services, publicUrl: config.publicUrl }),
     createFlowLoop({
       ...flows,
       log,
