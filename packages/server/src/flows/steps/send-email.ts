@@ -67,9 +67,13 @@ function skipped(reason: SkipReason, template: LoadedTemplate): StepResult {
   }
 }
 
-/** The fact that started the flow, under the name by which templates know it. */
+/**
+ * The fact that started the flow, under the name by which templates know it. Only a custom event's vars become bare
+ * names: what the platform notes of its own facts, such as the name of a list, must not hide the person's.
+ */
 function contextOf({ type, payload }: Trigger): JsonObject {
-  return type === 'purchase' ? { purchase: payload } : { event: { event: type, vars: payload } }
+  if (type === 'purchase') return { purchase: payload }
+  return { event: type === 'custom_event' ? { event: type, vars: payload } : { ...payload, event: type } }
 }
 
 const problem = (severity: Problem['severity'], message: string) => ({ severity, message })
