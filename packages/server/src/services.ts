@@ -9,6 +9,7 @@ import type { Clock } from './platform/clock.ts'
 import type { Database } from './platform/database.ts'
 import type { Log } from './platform/log.ts'
 import { createWaker, type Waker } from './platform/wake.ts'
+import { createFromSignals } from './postbacks/from-signals.ts'
 import { createProfiles, type Profiles } from './profiles/door.ts'
 import { createPurchases, type Purchases } from './purchases/purchases.ts'
 import { hasScheduledSends } from './sends/read.ts'
@@ -56,7 +57,8 @@ export async function createServices(foundations: Foundations): Promise<Services
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: hasScheduledSends })
   const sends = createSends({ db, clock, settings, templates, profiles, ids: createSendIds(signingKeys), wake })
   const purchases = createPurchases({ db, clock, settings, profiles, templates, hash, wake })
-  const flows = createFlows({ ...foundations, settings, lists, templates, profiles, reactions: [] })
+  const reactions = [createFromSignals(sends)]
+  const flows = createFlows({ ...foundations, settings, lists, templates, profiles, reactions })
   return {
     ...foundations,
     apiKeys,
