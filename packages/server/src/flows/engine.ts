@@ -94,7 +94,12 @@ export function createEngine({ db, clock, log, settings, ...rest }: EngineParts)
       let steps = 0
       const waiting = runs[Symbol.iterator]()
       const lane = async () => {
-        for (const run of waiting) if (!stopping) steps += await attempt(owner, run)
+        for (const run of waiting) {
+          if (stopping) return
+          // Not `steps += await …`: that would forget what other lanes counted meanwhile.
+          const taken = await attempt(owner, run)
+          steps += taken
+        }
       }
       await Promise.all(Array.from({ length: AT_ONCE }, lane))
       if (stopping) {

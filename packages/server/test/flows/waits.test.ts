@@ -142,7 +142,14 @@ describe('waiting', () => {
     await h.settle()
     h.clock.advance(180 * MINUTE)
     const workers = [h.make(), h.make()]
-    while ((await Promise.all(workers.map(({ engine }) => engine.runOnce()))).some(({ runs }) => runs > 0));
+    let steps = 0
+    for (let busy = true; busy; ) {
+      const done = await Promise.all(workers.map(({ engine }) => engine.runOnce()))
+      busy = done.some(({ runs }) => runs > 0)
+      for (const one of done) steps += one.steps
+    }
+    // The wait and the message.
+    expect(steps).toBe(800)
     const { count } = await h.db
       .selectFrom('message')
       .select(({ fn }) => [fn.countAll<number>().as('count')])
