@@ -306,6 +306,8 @@ create table purchase_key (
   primary key (shard, extid)
 );
 
+create index purchase_key_by_purchase on purchase_key (purchase_id);
+
 -- signals and flows --------------------------------------------------------------------------------------------------
 
 create sequence signal_number;
