@@ -138,7 +138,7 @@ function visitOf(tx: Tx, parts: AdvanceParts, { definition, step, found, run }: 
     timezone: definition.settings.timezone,
     person: { email: found.email, level: found.level! },
     async change(change, listSource) {
-      const act = { via: 'flow', evidence: trigger.evidence, actor, listSource, cause } as const
+      const act = { via: 'flow', reason: 'flow', evidence: trigger.evidence, actor, listSource, cause } as const
       const person = { kind: 'id', value: profileId } as const
       const [outcome] = await parts.profiles.changeIn(tx, [{ ...change, person, create: false, act }])
       return outcome!

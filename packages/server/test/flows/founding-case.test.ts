@@ -28,7 +28,7 @@ describe('opting back in by joining a list', () => {
     expect(ledger).toHaveLength(1)
     expect(ledger[0]).toMatchObject({ from_state: 'basic', to_state: 'none', evidence: 2 })
     expect(ledger[0]?.actor).toContain(`flow/${flowId}/v1/run ${run?.id}/step back_in`)
-    expect(ledger[0]?.context).toMatchObject({ source: 'hosted_page' })
+    expect(ledger[0]?.context).toMatchObject({ source: 'hosted_page', reason: 'flow' })
   })
 
   it('1: the public page suffices under the policy legacy', async () => {
