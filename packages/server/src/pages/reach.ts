@@ -28,7 +28,7 @@ export type Unreached = { problem: 'bad' | 'expired' | 'unknown_page' }
 const OPTOUT = 'optout'
 
 /** Path prefix under which the account's pages lie, as browsers see it. */
-export const basePath = (publicUrl: string): string => new URL(publicUrl).pathname.replace(/\/+$/, '')
+export const basePath = (publicUrl: string): string => publicUrl.replace(/^[a-z]+:\/\/[^/]+/, '')
 
 /**
  * `/oc/{message}/{hash}`, where old integrations append `&key=value` without a question mark.
@@ -48,7 +48,7 @@ export async function reachByMessage(
   if (!opened) return { problem: 'bad' }
   const appended = mark === -1 ? [] : [...new URLSearchParams(rest.slice(mark + 1))]
   const query = [...appended, ...search]
-  return reached(parts, opened, query)
+  return reached(opened, `${basePath(parts.config.publicUrl)}/oc/${message}/${hash}?v=2`, query)
 }
 
 /** `/u/{token}` opened by a person: the opt-out page of the same message, whose forms post to its own address. */
@@ -59,24 +59,24 @@ export async function reachByToken(
 ): Promise<Reached | Unreached> {
   await parts.links.learnKeys(token)
   const opened = parts.links.openOneClick(token)
-  return opened ? reached(parts, opened, [...search]) : { problem: 'bad' }
+  if (!opened) return { problem: 'bad' }
+  const url = parts.links.optoutPage(opened)
+  return reached(opened, basePath(url), [...search])
 }
 
+/** @param page path and query of the opt-out page, without parameters of the visitor's own */
 function reached(
-  parts: PageParts,
   link: { messageId: number; profileId: number },
-  query: Array<[string, string]>,
+  page: string,
+  query: ReadonlyArray<[string, string]>,
 ): Reached {
-  const { messageId, profileId } = link
-  const url = new URL(parts.links.optoutPage({ messageId, profileId }))
   const own = query.filter(([name]) => name !== 'v' && name !== 'saved')
-  for (const [name, value] of own) url.searchParams.append(name, value)
   return {
     page: OPTOUT,
-    path: url.pathname + url.search,
+    path: own.length === 0 ? page : `${page}&${new URLSearchParams(own)}`,
     place: '/oc',
-    profileId,
-    messageId,
+    profileId: link.profileId,
+    messageId: link.messageId,
     email: null,
     query: Object.fromEntries(own),
     saved: query.findLast(([name]) => name === 'saved')?.[1] ?? null,
