@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /**
  * Rows about people are spread over 64 shards. The shard is the low six bits of every id that belongs to a person,
@@ -9,7 +9,7 @@ export const SHARDS = 64
 
 /** The shard of a lookup key: a hash of its text, so that a key can be found knowing nothing else. */
 export function shardOfKey(kind: string, value: string): number {
-  return createHash('sha1').update(kind).update('\0').update(value).digest()[0]! & (SHARDS - 1)
+  return hash('sha1', `${kind}\0${value}`, 'buffer')[0]! & (SHARDS - 1)
 }
 
 /** The shard that an id carries. */

@@ -117,9 +117,9 @@ async function loadPeople(
   const known = [...ids].filter((id) => !fresh.has(id))
   const people: People = new Map()
   for (const [id, state] of await loadStates(tx, known, true)) people.set(id, working(state, false))
-  for (const id of fresh) {
-    const plan = plans.find((one) => personId(one, owners) === id)
-    people.set(id, working(newState(id, plan!, now), true))
+  for (const plan of plans) {
+    const id = personId(plan, owners)
+    if (id !== null && fresh.has(id) && !people.has(id)) people.set(id, working(newState(id, plan, now), true))
   }
   return people
 }
