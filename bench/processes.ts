@@ -31,7 +31,7 @@ export function memory(fairlead: Pick<StartedFairlead, 'pids'>, when: string): M
   }))
 }
 
-/** Seconds of CPU that each part has used so far. A process that ended in between takes its share with it. */
+/** Seconds of CPU that each part has used so far, its ended children included. */
 export function cpuSeconds(fairlead: Pick<StartedFairlead, 'pids'>): Map<Part, number> {
   return new Map(families(fairlead).map(([part, pids]) => [part, sum(pids, ticks) / TICKS]))
 }
@@ -40,8 +40,8 @@ function ticks(pid: number): number {
   const fields = read(`${pid}/stat`)
     .replace(/^.*\) /s, '')
     .split(' ')
-  // utime and stime: fields 14 and 15 of proc(5), counted from the state, which is the third.
-  return Number(fields[11] ?? 0) + Number(fields[12] ?? 0)
+  // utime, stime, and the same of children that ended: fields 14 to 17 of proc(5), counted from the state, the third.
+  return fields.slice(11, 15).reduce((total, field) => total + Number(field), 0)
 }
 
 const field = (path: string, name: string) =>
