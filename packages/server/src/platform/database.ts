@@ -41,7 +41,7 @@ export function openDatabase(settings: ConnectionSettings, size = 10): Database 
     max: size,
     types,
     pipeline: true,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: 15_000,
     keepAlive: true,
     application_name: 'fairlead',
     Client: preparingClient(),
