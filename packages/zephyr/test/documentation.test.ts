@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { FUNCTIONS } from '../src/functions/index.ts'
 import { outcome } from './conformance/fixture.ts'
 
-const text = readFileSync(new URL('../docs/zephyr.md', import.meta.url), 'utf8')
+const text = readFileSync(new URL('../../../docs/zephyr.md', import.meta.url), 'utf8')
 
 describe('the language reference', () => {
   const examples = [...text.matchAll(/```zephyr\n(.*?)\n```\n\n```output\n(.*?)\n```/gs)]
