@@ -292,6 +292,7 @@ create table purchase (
   price bigint not null,
   qty bigint not null,
   details json not null,
+  first_id bigint,
   primary key (shard, id)
 );
 
@@ -307,6 +308,13 @@ create table purchase_key (
 );
 
 create index purchase_key_by_purchase on purchase_key (purchase_id);
+
+create table purchase_moved (
+  shard smallint not null,
+  id bigint not null,
+  purchase_id bigint not null,
+  primary key (shard, id)
+);
 
 -- signals and flows --------------------------------------------------------------------------------------------------
 

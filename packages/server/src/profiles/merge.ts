@@ -38,15 +38,23 @@ export function mergeStates(kept: ProfileState, other: ProfileState): ProfileSta
   }
 }
 
-/** Removes the profile that ceased to exist; its purchases move over, under new ids of the keeper's shard. */
+/**
+ * Removes the profile that ceased to exist. Its purchases move over, under new ids of the keeper's shard; shops know
+ * them by the ids they were given first, which lead to the new ones from now on.
+ */
 export async function removeMerged(tx: Tx, kept: ProfileState, other: ProfileState): Promise<void> {
   const [shard, from] = [shardOfId(kept.id), shardOfId(other.id)]
   await sql`
     with gone as (delete from purchase where shard = ${from} and profile_id = ${other.id} returning *),
       numbered as (select *, nextval('purchase_number') * 64 + ${shard}::int as new_id from gone),
-      named as (update purchase_key k set purchase_id = n.new_id from numbered n where k.purchase_id = n.id)
-    insert into purchase (shard, id, profile_id, is_incomplete, at, price, qty, details)
-    select ${shard}::smallint, new_id, ${kept.id}::bigint, is_incomplete, at, price, qty, details from numbered
+      named as (update purchase_key k set purchase_id = n.new_id from numbered n where k.purchase_id = n.id),
+      moved as (insert into purchase_moved (shard, id, purchase_id)
+        select coalesce(first_id, id) % 64, coalesce(first_id, id), new_id from numbered
+        on conflict (shard, id) do update set purchase_id = excluded.purchase_id)
+    insert into purchase (shard, id, profile_id, is_incomplete, at, price, qty, details, first_id)
+    select ${shard}::smallint, new_id, ${kept.id}::bigint, is_incomplete, at, price, qty, details,
+      coalesce(first_id, id)
+    from numbered
     on conflict do nothing`.execute(tx)
   await removeRows(tx, from, other.id)
 }

@@ -1,7 +1,6 @@
 import type { Queryable } from '../platform/database.ts'
-import type { JsonObject } from '../platform/json.ts'
 import type { PurchaseHistory } from '../templates/profile-data.ts'
-import { describe, type Purchase, sidOfPurchase } from './order.ts'
+import { forTemplates } from './order.ts'
 import { cartOf, ordersOf } from './store.ts'
 
 /** Orders of one person that templates can see. */
@@ -19,14 +18,4 @@ export async function loadHistories(
     }),
   )
   return new Map(found)
-}
-
-/** Templates calculate with times, so they get seconds and not text. */
-function forTemplates(purchase: Purchase): JsonObject {
-  return {
-    ...describe(purchase, () => ''),
-    id: sidOfPurchase(purchase.id),
-    extid: purchase.extid,
-    time: Math.floor(purchase.at.getTime() / 1000),
-  }
 }

@@ -46,6 +46,8 @@ export interface Order {
 export interface Purchase extends Order {
   /** Carries the shard. */
   id: number
+  /** The id under which it was first answered, when a merge of people gave it another one since. */
+  firstId: number | null
   profileId: number
   price: number
   qty: number
@@ -74,7 +76,7 @@ export function detailsOf(order: Order): JsonObject {
  */
 export function describe(purchase: Purchase, time: (at: Date) => string): JsonObject {
   const { adjustments, tenders, vars, extid, messageId, appId, deviceId } = purchase
-  const sid = sidOfPurchase(purchase.id)
+  const sid = sidOfPurchase(purchase)
   return {
     _id: sid,
     unique_id: sid,
@@ -94,10 +96,21 @@ export function describe(purchase: Purchase, time: (at: Date) => string): JsonOb
   }
 }
 
+/** An order as templates read it: they calculate with times, so they get Unix seconds and not text. */
+export function forTemplates(purchase: Purchase): JsonObject {
+  return {
+    ...describe(purchase, () => ''),
+    id: sidOfPurchase(purchase),
+    extid: purchase.extid,
+    time: Math.floor(purchase.at.getTime() / 1000),
+  }
+}
+
 const SID_DIGITS = 24
 
 /** How callers know a purchase: 24 hexadecimal digits. Only holders of an API key can ask for one. */
-export const sidOfPurchase = (id: number): string => id.toString(16).padStart(SID_DIGITS, '0')
+export const sidOfPurchase = ({ id, firstId }: Pick<Purchase, 'id' | 'firstId'>): string =>
+  (firstId ?? id).toString(16).padStart(SID_DIGITS, '0')
 
 /** The id inside, or null for text that is no id of a purchase. */
 export function purchaseIdOf(sid: string): number | null {

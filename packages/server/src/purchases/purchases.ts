@@ -1,8 +1,6 @@
 import type { AddressHash } from '../account/pepper.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Tx } from '../platform/database.ts'
-import type { Json, JsonObject } from '../platform/json.ts'
-import { formatRfc2822 } from '../platform/time-text.ts'
 import type { Act } from '../profiles/change.ts'
 import { type Profiles, retrying } from '../profiles/door.ts'
 import { enqueue } from '../sends/enqueue.ts'
@@ -10,9 +8,9 @@ import type { Settings, SettingsCache } from '../settings/settings.ts'
 import { emitSignals } from '../signals/emit.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
 import { noteForcedReceipt } from './forced.ts'
-import { describe, type Order, type Purchase } from './order.ts'
+import { forTemplates, type Order, type Purchase } from './order.ts'
 import { cancelReminders } from './reminder.ts'
-import { cartOf, findByExtid, findById, insertOrder, lifetimeOf, ordersOf, replaceCart } from './store.ts'
+import { cartOf, findByExtid, findBySid, insertOrder, lifetimeOf, ordersOf, replaceCart } from './store.ts'
 
 /** A report of a shop: who, what, and what to mail. */
 export interface PurchaseReport {
@@ -33,6 +31,7 @@ export type PurchaseOutcome =
 export interface Purchases {
   /** Keeps an order, or puts a cart in the place of the one before (`purchase` null: it is empty now). */
   record(report: PurchaseReport): Promise<PurchaseOutcome>
+  /** By the number inside the id that callers know. */
   byId(id: number): Promise<Purchase | null>
   byExtid(extid: string): Promise<Purchase | null>
   /** Completed orders of a person, newest first. */
@@ -82,7 +81,7 @@ export function createPurchases(parts: PurchasesParts): Purchases {
         throw error
       }
     },
-    byId: (id) => findById(db, id),
+    byId: (id) => findBySid(db, id),
     byExtid: (extid) => findByExtid(db, extid),
     of: (profileId, limit) => ordersOf(db, profileId, limit),
     cart: (profileId) => cartOf(db, profileId),
@@ -114,7 +113,7 @@ async function recordIn(
     if (!order.isIncomplete) throw new Refused({ ok: false, problem: 'duplicate_extid' })
     return { ok: true, profileId, purchase }
   }
-  const context: JsonObject = { purchase: describe(purchase, (at) => formatRfc2822(at, env.settings.timezone)) }
+  const context = { purchase: forTemplates(purchase) }
   const message = { profileId, address: email, vars: {}, options: {}, origin: 'purchase', context } as const
   if (order.isIncomplete) {
     if (template && reminder) {
@@ -135,7 +134,7 @@ async function recordIn(
       profileId,
       type: 'purchase',
       key: '',
-      payload: context.purchase as { [name: string]: Json },
+      payload: context.purchase,
       source: act.via,
       evidence: act.evidence,
       cause: null,

@@ -10,6 +10,8 @@ declare module '../platform/database.ts' {
   interface Schema {
     purchase: PurchaseTable
     purchase_key: { shard: number; extid: string; purchase_id: number }
+    /** Where a purchase went when its person was merged into another: its first id, and the present one. */
+    purchase_moved: { shard: number; id: number; purchase_id: number }
   }
 }
 
@@ -22,6 +24,7 @@ interface PurchaseTable {
   price: number
   qty: number
   details: JsonObject
+  first_id: number | null
 }
 
 /**
@@ -61,11 +64,20 @@ async function insert(tx: Tx, shard: number, profileId: number, order: Order): P
     on conflict (shard, profile_id) where is_incomplete do update
       set at = excluded.at, price = excluded.price, qty = excluded.qty, details = excluded.details
     returning id`.execute(tx)
-  return { ...order, ...totals, id: (rows[0] as { id: number }).id, profileId }
+  return { ...order, ...totals, id: (rows[0] as { id: number }).id, firstId: null, profileId }
 }
 
-/** Finds a purchase by its id. */
-export async function findById(q: Queryable, id: number): Promise<Purchase | null> {
+/** Finds a purchase by the id that callers know, also after its person was merged into another. */
+export async function findBySid(q: Queryable, id: number): Promise<Purchase | null> {
+  const purchase = await findById(q, id)
+  if (purchase) return purchase
+  const { rows } = await sql<{ purchase_id: number }>`
+    select purchase_id from purchase_moved where shard = ${shardOfId(id)} and id = ${id}`.execute(q)
+  return rows[0] ? findById(q, rows[0].purchase_id) : null
+}
+
+/** Finds a purchase by its present id. */
+async function findById(q: Queryable, id: number): Promise<Purchase | null> {
   const { rows } = await sql<PurchaseTable>`
     select * from purchase where shard = ${shardOfId(id)} and id = ${id}`.execute(q)
   return rows[0] ? fromRow(rows[0]) : null
@@ -105,12 +117,13 @@ export async function lifetimeOf(q: Queryable, profileId: number): Promise<{ ord
 }
 
 function fromRow(row: PurchaseTable): Purchase {
-  const { id, profile_id, is_incomplete, at, price, qty } = row
+  const { id, first_id, profile_id, is_incomplete, at, price, qty } = row
   return {
     ...(row.details as unknown as Order),
     isIncomplete: is_incomplete,
     at,
     id,
+    firstId: first_id,
     profileId: profile_id,
     price,
     qty,

@@ -16,8 +16,10 @@ test('parts of cents and of pieces are rounded once, in the sum', () => {
 test('ids go out as 24 hexadecimal digits and come back', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (id) => {
-      expect(sidOfPurchase(id)).toMatch(/^[0-9a-f]{24}$/)
-      expect(purchaseIdOf(sidOfPurchase(id))).toBe(id)
+      const sid = sidOfPurchase({ id, firstId: null })
+      expect(sid).toMatch(/^[0-9a-f]{24}$/)
+      expect(purchaseIdOf(sid)).toBe(id)
+      expect(sidOfPurchase({ id: 7, firstId: id })).toBe(sid)
     }),
   )
 })

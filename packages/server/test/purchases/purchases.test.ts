@@ -116,6 +116,18 @@ describe('completed orders', () => {
     expect((await house.get('purchase', { purchase_id: 'old', purchase_key: 'extid' })).status).toBe(404)
   })
 
+  test('all that an app reports is kept', async () => {
+    const app = { channel: 'app', app_id: 'shop-ios', device_id: 'd-1', user_agent: 'Shop/1.0', message_id: 'abc' }
+    const { purchase } = (await buy('app@example.com', { ...app, cookies: { sailthru_pc: 'x' } })).body
+    expect(purchase).toMatchObject({ channel: 'app', app_id: 'shop-ios', device_id: 'd-1', message_id: 'abc' })
+    const { details } = await house.db
+      .selectFrom('purchase')
+      .select('details')
+      .where('id', '=', Number.parseInt(purchase._id, 16))
+      .executeTakeFirstOrThrow()
+    expect(details).toMatchObject({ userAgent: 'Shop/1.0' })
+  })
+
   test('in bracket style', async () => {
     const form = 'email=form%40example.com&items[0][id]=1&items[0][title]=A&items[0][price]=100&items[0][qty]=3'
     const { body } = await house.postForm('purchase', `${form}&items[0][url]=https://example.com/a`)
@@ -227,7 +239,15 @@ describe('receipts', () => {
       .where('address', '=', 'receipt@example.com')
       .executeTakeFirstOrThrow()
     expect(context).toEqual({
-      purchase: expect.objectContaining({ price: 1800, qty: 2, items: [cup], purchase_keys: { extid: 'r-1' } }),
+      purchase: expect.objectContaining({
+        price: 1800,
+        qty: 2,
+        items: [cup],
+        purchase_keys: { extid: 'r-1' },
+        id: expect.stringMatching(/^[0-9a-f]{24}$/),
+        extid: 'r-1',
+        time: Date.parse('2030-03-05T12:00:20Z') / 1000,
+      }),
     })
   })
 
@@ -270,9 +290,11 @@ test('a completed order is a fact that flows can wait for, an incomplete one is 
   expect(signals[0]?.occurred_at).toEqual(new Date('2030-03-05T10:00:00Z'))
 })
 
-test('merging two people brings their orders together', async () => {
-  await buy('merge-a@example.com', { extid: 'm-a' })
-  await buy('merge-b@example.com', { extid: 'm-b' })
+test('merging two people brings their orders together; each keeps the id it was given', async () => {
+  const merged = [
+    (await buy('merge-a@example.com', { extid: 'm-a' })).body,
+    (await buy('merge-b@example.com', { extid: 'm-b' })).body,
+  ]
   await house.post('user', { id: 'merge-b@example.com', keys: { extid: 'M' } })
   await house.post('user', { id: 'merge-a@example.com', keys: { extid: 'M' }, keysconflict: 'merge' })
   const fields = { lifetime: 1 }
@@ -280,6 +302,20 @@ test('merging two people brings their orders together', async () => {
   expect(lifetime.lifetime_purchase).toBe(2)
   for (const purchase_id of ['m-a', 'm-b']) {
     expect((await house.get('purchase', { purchase_id, purchase_key: 'extid' })).status).toBe(200)
+  }
+  const known = async () => {
+    for (const answer of merged) {
+      expect(await house.get('purchase', { purchase_id: answer.purchase._id })).toEqual(ok(answer))
+    }
+  }
+  await known()
+
+  await house.post('user', { id: 'merge-c@example.com' })
+  await house.post('user', { id: 'merge-c@example.com', keys: { extid: 'M' }, keysconflict: 'merge' })
+  await known()
+  await house.del('user', { id: 'merge-c@example.com' })
+  for (const { purchase } of merged) {
+    expect((await house.get('purchase', { purchase_id: purchase._id })).status).toBe(404)
   }
 })
 
