@@ -174,13 +174,31 @@ create index consent_ledger_by_profile on consent_ledger (shard, profile_id, id)
 
 create function refuse_ledger_change() returns trigger language plpgsql as $$
 begin
-  raise exception 'the consent ledger is append-only';
+  raise exception '% is append-only', tg_table_name;
 end $$;
 
 create trigger consent_ledger_append_only before update or delete on consent_ledger
   for each row execute function refuse_ledger_change();
 
 create trigger consent_ledger_no_truncate before truncate on consent_ledger
+  for each statement execute function refuse_ledger_change();
+
+create table audit (
+  id bigint generated always as identity primary key,
+  at timestamptz not null,
+  via text not null,
+  actor text,
+  action text not null,
+  subject text not null,
+  from_state text,
+  to_state text,
+  reason text
+);
+
+create trigger audit_append_only before update or delete on audit
+  for each row execute function refuse_ledger_change();
+
+create trigger audit_no_truncate before truncate on audit
   for each statement execute function refuse_ledger_change();
 
 create table used_token (

@@ -39,7 +39,30 @@ export interface TemplateFields {
   app_badge: string
   app_sound: string
   app_data: JsonObject
+  /** Variants by name: what differs from the template itself. */
+  samples: { [name: string]: Partial<Content> }
 }
+
+const CONTENT = [
+  'from_name',
+  'from_email',
+  'replyto_email',
+  'subject',
+  'content_html',
+  'content_text',
+  'content_sms',
+  'setup',
+  'data_feed_url',
+  'content_app',
+  'app_badge',
+  'app_sound',
+  'app_data',
+  'test_vars',
+  'link_domain',
+  'link_params',
+] as const
+/** What a variant may say in its own way. Whom a template reaches, and what it is called, is the same for all. */
+type Content = Pick<TemplateFields, (typeof CONTENT)[number]>
 
 export const EMPTY_FIELDS: TemplateFields = {
   labels: [],
@@ -75,10 +98,13 @@ export const EMPTY_FIELDS: TemplateFields = {
   app_badge: '',
   app_sound: '',
   app_data: {},
+  samples: {},
 }
 
 /** A save: only what is given changes. Labels are a map of those to set (true) and to take away (false). */
-export type TemplateChange = Partial<Omit<TemplateFields, 'labels'>> & { labels?: { [label: string]: boolean } }
+export type TemplateChange = Partial<Omit<TemplateFields, 'labels' | 'samples'>> & {
+  labels?: { [label: string]: boolean }
+}
 
 /** The fields after a change. Header-bound texts lose the line breaks around them, which would lose the mail. */
 export function withChange(fields: TemplateFields, change: TemplateChange): TemplateFields {
@@ -89,6 +115,24 @@ export function withChange(fields: TemplateFields, change: TemplateChange): Temp
     changed[name] = changed[name].trim()
   }
   return changed
+}
+
+/** The fields after a change of one variant: content goes to the variant, everything else to the template. */
+export function withSampleChange(fields: TemplateFields, change: TemplateChange, sample: string): TemplateFields {
+  const content: readonly string[] = CONTENT
+  const given = Object.entries(change).filter(([, value]) => value !== undefined)
+  const shared = Object.fromEntries(given.filter(([name]) => !content.includes(name)))
+  const own = Object.fromEntries(given.filter(([name]) => content.includes(name))) as Partial<Content>
+  const names = Object.keys(own)
+  const tidy = Object.entries(withChange(EMPTY_FIELDS, own)).filter(([name]) => names.includes(name))
+  const before = Object.hasOwn(fields.samples, sample) ? fields.samples[sample] : {}
+  const samples = new Map(Object.entries(fields.samples)).set(sample, { ...before, ...Object.fromEntries(tidy) })
+  return { ...withChange(fields, shared), samples: Object.fromEntries(samples) }
+}
+
+/** A variant as a whole: its own content in place of the template's. Null when there is none of that name. */
+export function sampleOf(fields: TemplateFields, sample: string): TemplateFields | null {
+  return Object.hasOwn(fields.samples, sample) ? { ...fields, ...fields.samples[sample] } : null
 }
 
 function withLabels(labels: readonly string[], change: { [label: string]: boolean }): string[] {

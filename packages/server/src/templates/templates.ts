@@ -1,9 +1,17 @@
 import type { Message } from '@fairlead/zephyr'
 import { type Generated, sql } from 'kysely'
+import { type Author, writeAudit } from '../account/audit.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable, Tx } from '../platform/database.ts'
 import { compileFields, OPTIN_CONFIRM, problemWith } from './compile.ts'
-import { EMPTY_FIELDS, type TemplateChange, type TemplateFields, withChange } from './fields.ts'
+import {
+  EMPTY_FIELDS,
+  sampleOf,
+  type TemplateChange,
+  type TemplateFields,
+  withChange,
+  withSampleChange,
+} from './fields.ts'
 import { createRecent } from './recent.ts'
 
 declare module '../platform/database.ts' {
@@ -57,13 +65,18 @@ export interface Templates {
   all(): Promise<LoadedTemplate[]>
   /** Newest first. */
   revisionIds(templateId: number): Promise<number[]>
-  /**
-   * Creates a template or changes the given fields; every save makes a revision. What does not compile is refused.
-   *
-   * @param restore begin from this revision of the same template instead of from the current one
-   */
-  save(name: string, change: TemplateChange, restore?: number): Promise<TemplateSaveOutcome>
+  /** Creates a template or changes the given fields; every save makes a revision. What does not compile is refused. */
+  save(name: string, change: TemplateChange, how?: TemplateSaving): Promise<TemplateSaveOutcome>
   remove(name: string): Promise<TemplateRemoveOutcome>
+}
+
+export interface TemplateSaving {
+  /** Begin from this revision of the same template instead of from the current one. */
+  restore?: number
+  /** The variant whose content changes, in place of the template's own. */
+  sample?: string
+  /** Who answers for it when the template becomes a transactional one, or ceases to be. */
+  author?: Author
 }
 
 /** Revisions kept in memory, compiled. */
@@ -184,21 +197,31 @@ export function createTemplates(parts: {
       return rows.map((row) => row.id)
     },
 
-    save(name, change, restore) {
+    save(name, change, { restore, sample, author = UNNAMED } = {}) {
       return db.transaction().execute(async (tx): Promise<TemplateSaveOutcome> => {
         const now = clock.now()
         const { template, created } = await lockOrCreate(tx, name, now)
-        const from = restore ?? template.revision_id
-        const before = await readFields(tx, template.id, from)
-        if (!before && restore !== undefined) {
-          const problem = `Template ${name} has no revision ${restore}`
-          return { ok: false, reason: 'unknown_revision', problem }
-        }
-        const fields = withChange(before ?? EMPTY_FIELDS, change)
-        const problem = problemWith(fields, hostFunctions)
-        if (problem !== null) {
+        const refuse = async (
+          reason: 'unknown_revision' | 'invalid',
+          problem: string,
+        ): Promise<TemplateSaveOutcome> => {
           if (created) await sql`delete from template where id = ${template.id}`.execute(tx)
-          return { ok: false, reason: 'invalid', problem }
+          return { ok: false, reason, problem }
+        }
+        const current = await readFields(tx, template.id, template.revision_id)
+        const before = restore === undefined ? current : await readFields(tx, template.id, restore)
+        if (!before && restore !== undefined) {
+          return refuse('unknown_revision', `Template ${name} has no revision ${restore}`)
+        }
+        const fields =
+          sample === undefined
+            ? withChange(before ?? EMPTY_FIELDS, change)
+            : withSampleChange(before ?? EMPTY_FIELDS, change, sample)
+        const problem = problemWith(fields, hostFunctions) ?? problemWithSamples(fields, hostFunctions)
+        if (problem !== null) return refuse('invalid', problem)
+        const kinds = { from: kindOf(current ?? EMPTY_FIELDS), to: kindOf(fields) }
+        if (kinds.from !== kinds.to) {
+          await writeAudit(tx, { ...author, at: now, action: 'template_kind', subject: name, ...kinds, reason: null })
         }
         const { rows } = await sql<Row>`
           with revision as (
@@ -223,6 +246,23 @@ export function createTemplates(parts: {
       })
     },
   }
+}
+
+const UNNAMED: Author = { via: 'command', actor: null }
+/** Variants of one template. */
+const MOST_SAMPLES = 20
+
+/** Whether a template reaches people who opted out of marketing is a decision somebody must answer for. */
+const kindOf = ({ is_basic }: TemplateFields) => (is_basic ? 'transactional' : 'ordinary')
+
+function problemWithSamples(fields: TemplateFields, available: ReadonlySet<string>): string | null {
+  const names = Object.keys(fields.samples)
+  if (names.length > MOST_SAMPLES) return `a template has at most ${MOST_SAMPLES} samples`
+  for (const name of names) {
+    const problem = problemWith(sampleOf(fields, name) ?? fields, available)
+    if (problem !== null) return `sample ${name}: ${problem}`
+  }
+  return null
 }
 
 /** Holds the template of that name until the transaction ends, so that two partial saves do not lose each other. */

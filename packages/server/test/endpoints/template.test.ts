@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type House, ok, openHouse, refused } from './support.ts'
+import { listAudit } from '../../src/account/audit.ts'
+import { type House, key, ok, openHouse, refused } from './support.ts'
 
 let house: House
 beforeAll(async () => {
@@ -47,6 +48,12 @@ describe('POST template', () => {
     expect(restored.body.revision_ids).toHaveLength(3)
   })
 
+  test('who made it transactional is written down', async () => {
+    expect(await listAudit(house.db, 10)).toMatchObject([
+      { via: 'api', actor: key, action: 'template_kind', subject: 'Welcome', from: 'ordinary', to: 'transactional' },
+    ])
+  })
+
   test.each([
     ['no name', {}, 2],
     ['an interior line break in the subject', { template: 'Bad', subject: 'a\r\nBcc: x@example.com' }, 99],
@@ -71,6 +78,17 @@ describe('GET template', () => {
     const { body } = await house.get('template', {})
     expect(body.templates.map(({ name }: { name: string }) => name)).toEqual(['Welcome', 'Zebra', 'apple'])
     expect(body.templates[0]).toMatchObject({ subject: 'Hello', is_disabled: false, tags: ['a', 'b'], is_basic: true })
+  })
+
+  test('a sample: content of its own, kept apart from the template', async () => {
+    const saved = await house.post('template', { template: 'apple', sample: 'B', subject: 'Better' })
+    expect(saved.body).toMatchObject({ name: 'apple', sample: 'B', subject: 'Better' })
+    expect(Object.keys(saved.body).sort()).toEqual([...FIELDS].sort())
+    expect((await house.get('template', { template: 'apple' })).body).toMatchObject({ sample: null, subject: '' })
+    expect((await house.get('template', { template: 'apple', sample: 'B' })).body).toEqual(saved.body)
+    expect(await house.get('template', { template: 'apple', sample: 'C' })).toEqual(
+      refused(404, 99, 'Unknown sample: C'),
+    )
   })
 
   test('a revision of another template is refused', async () => {

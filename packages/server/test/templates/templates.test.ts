@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { listAudit } from '../../src/account/audit.ts'
 import { movableClock } from '../../src/platform/clock.ts'
 import { HOST_FUNCTIONS } from '../../src/templates/compile.ts'
+import { EMPTY_FIELDS, sampleOf } from '../../src/templates/fields.ts'
 import { createTemplates, type Templates } from '../../src/templates/templates.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 
@@ -17,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => fresh.drop())
 
 async function saved(name: string, change: Parameters<Templates['save']>[1], restore?: number) {
-  const outcome = await templates.save(name, change, restore)
+  const outcome = await templates.save(name, change, { restore })
   if (!outcome.ok) throw new Error(outcome.problem)
   return outcome.template
 }
@@ -46,6 +48,47 @@ test('what does not compile is refused by field, line and column, and leaves not
   const absent = await templates.save('Broken', { content_html: '{promotion()}' })
   expect(absent).toMatchObject({ ok: false, problem: expect.stringContaining("'promotion' is not available") })
   expect(await templates.save('Broken', { from_email: 'nobody' })).toMatchObject({ ok: false, reason: 'invalid' })
+})
+
+test('a new name with a revision that is not its own is refused, and leaves nothing behind', async () => {
+  const { revisionId } = await saved('Elsewhere', { subject: 'x' })
+  for (const restore of [revisionId, 999_999]) {
+    expect(await templates.save('Restored', {}, { restore })).toMatchObject({ ok: false, reason: 'unknown_revision' })
+    expect(await templates.byName('Restored')).toBeNull()
+  }
+  const left = await fresh.db.selectFrom('template').select('name').where('name', '=', 'Restored').execute()
+  expect(left).toEqual([])
+})
+
+test('who made a template transactional, or ordinary again, is written down for good', async () => {
+  const author = { via: 'api', actor: 'key-1' } as const
+  const first = await templates.save('Password', { subject: 'x', is_basic: true }, { author })
+  await templates.save('Password', { subject: 'y' }, { author })
+  await templates.save('Password', { is_basic: false }, { author: { via: 'api', actor: 'key-2' } })
+  await templates.save('Password', { subject: '{if', is_basic: true }, { author })
+  await templates.save('Password', {}, { author, restore: first.ok ? first.template.revisionId : 0 })
+  const decisions = (await listAudit(fresh.db, 10)).filter(({ subject }) => subject === 'Password').reverse()
+  expect(decisions.map(({ actor, from, to }) => [actor, from, to])).toEqual([
+    ['key-1', 'ordinary', 'transactional'],
+    ['key-2', 'transactional', 'ordinary'],
+    ['key-1', 'ordinary', 'transactional'],
+  ])
+  expect(decisions[0]).toMatchObject({ via: 'api', action: 'template_kind', at: clock.now() })
+  await expect(fresh.db.deleteFrom('audit').execute()).rejects.toThrow('audit is append-only')
+})
+
+test('a sample has content of its own over that of the template; whom it reaches is the same for all', async () => {
+  await saved('Tested', { subject: 'One', content_html: 'Hello', is_basic: true })
+  const change = { subject: ' Two\n', is_basic: false, labels: { new: true } }
+  const outcome = await templates.save('Tested', change, { sample: 'B' })
+  const fields = outcome.ok ? outcome.template.fields : EMPTY_FIELDS
+  expect(fields).toMatchObject({ subject: 'One', is_basic: false, labels: ['new'] })
+  expect(sampleOf(fields, 'B')).toMatchObject({ subject: 'Two', content_html: 'Hello', is_basic: false })
+  expect(sampleOf(fields, 'C')).toBeNull()
+  expect(await templates.save('Tested', { subject: '{if' }, { sample: 'B' })).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining('sample B'),
+  })
 })
 
 test('a refused change leaves the template as it was', async () => {

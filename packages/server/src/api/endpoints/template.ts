@@ -1,12 +1,12 @@
 import { type TSchema, Type } from 'typebox'
 import type { JsonObject } from '../../platform/json.ts'
 import { formatRfc2822 } from '../../platform/time-text.ts'
-import type { TemplateChange } from '../../templates/fields.ts'
+import { sampleOf, type TemplateChange } from '../../templates/fields.ts'
 import type { LoadedTemplate } from '../../templates/templates.ts'
 import type { Answer } from '../answer.ts'
 import { bool01, integer, required, text } from '../coerce.ts'
 import type { Endpoint } from '../endpoints.ts'
-import { ApiError, templateInUse, tooLarge, unknownTemplate } from '../errors.ts'
+import { ApiError, templateInUse, tooLarge, unknownSample, unknownTemplate } from '../errors.ts'
 import type { Params } from '../parameters.ts'
 import type { ApiParts } from '../parts.ts'
 import { headerText, nameText, readChoices, readVars } from '../person-params.ts'
@@ -48,23 +48,24 @@ const each = <Name extends string>(names: readonly Name[], schema: (name: Name) 
   Object.fromEntries(names.map((name) => [name, Type.Optional(schema(name))]))
 
 /** `template`: what triggered messages are made of. */
-export function templateEndpoint({
-  templates,
-  settings,
-  log,
-}: Pick<ApiParts, 'templates' | 'settings' | 'log'>): Endpoint {
+export function templateEndpoint({ templates, settings }: Pick<ApiParts, 'templates' | 'settings'>): Endpoint {
   return {
     get: {
       summary: 'Show one template, one of its revisions, or all templates',
-      params: Type.Object({ template: Type.Optional(nameOf('the template')), revision: Type.Optional(revision) }),
+      params: Type.Object({
+        template: Type.Optional(nameOf('the template')),
+        revision: Type.Optional(revision),
+        sample: Type.Optional(nameOf('the variant to show')),
+      }),
       async handle(_, params) {
         const name = nameText(params, 'template')
         const revisionId = integer(params, 'revision')
-        if (revisionId !== null) return show(await ofRevision(revisionId, name))
+        const sample = nameText(params, 'sample') || null
+        if (revisionId !== null) return show(await ofRevision(revisionId, name), sample)
         if (!name) return { templates: await collection() }
         const template = await templates.byName(name)
         if (!template) throw unknownTemplate(name)
-        return show(template)
+        return show(template, sample)
       },
     },
 
@@ -73,6 +74,7 @@ export function templateEndpoint({
       params: Type.Object({
         template: nameOf('the template'),
         revision: Type.Optional(Type.Integer({ description: 'Begin from this revision' })),
+        sample: Type.Optional(nameOf('the variant whose content to change')),
         ...each(LINES, () => Type.String({ description: 'One line' })),
         ...each(TEXTS, () => Type.String()),
         ...each(Object.keys(FLAGS) as Flag[], (name) => flag(FLAGS[name])),
@@ -83,16 +85,15 @@ export function templateEndpoint({
         const name = required(nameText(params, 'template')?.trim() ?? null, 'template')
         const change = readChange(params)
         const revisionId = integer(params, 'revision')
-        const before = await templates.byName(name)
+        const sample = nameText(params, 'sample')?.trim() || undefined
         if (revisionId !== null) await ofRevision(revisionId, name)
-        const outcome = await templates.save(name, change, revisionId ?? undefined)
+        const outcome = await templates.save(name, change, {
+          restore: revisionId ?? undefined,
+          sample,
+          author: { via: 'api', actor: apiKey.key },
+        })
         if (!outcome.ok) throw new ApiError(99, outcome.problem)
-        const { template } = outcome
-        // Whether a template reaches people who opted out of marketing is a decision somebody must answer for.
-        if (template.isBasic !== (before?.isBasic ?? false)) {
-          log.info({ template: name, isBasic: template.isBasic, apiKey: apiKey.key }, 'a template changed its kind')
-        }
-        return show(template)
+        return show(outcome.template, sample ?? null)
       },
     },
 
@@ -132,9 +133,12 @@ export function templateEndpoint({
     }))
   }
 
-  async function show({ id, name, fields, revisionId }: LoadedTemplate): Promise<Answer> {
+  async function show({ id, name, fields, revisionId }: LoadedTemplate, sample: string | null): Promise<Answer> {
+    const shown = sample === null ? fields : sampleOf(fields, sample)
+    if (!shown) throw unknownSample(sample ?? '')
     const revisionIds = await templates.revisionIds(id)
-    return { template_id: id, name, sample: null, ...fields, revision_id: revisionId, revision_ids: revisionIds }
+    const { samples: _, ...visible } = shown
+    return { template_id: id, name, sample, ...visible, revision_id: revisionId, revision_ids: revisionIds }
   }
 }
 
