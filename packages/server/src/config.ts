@@ -24,11 +24,22 @@ export interface Config {
 export interface Relay {
   host: string
   port: number
-  /** True: TLS from the first byte; false: STARTTLS when the relay offers it. */
+  /** True: TLS from the first byte; false: in the clear, then perhaps STARTTLS. */
   secure: boolean
   user: string | null
   password: string | null
+  /** STARTTLS; unset: required where there is a password and the relay is another machine, else when it is offered. */
+  tls?: 'required' | 'opportunistic' | 'off'
+  /** Whether its certificate must be good; unset: yes, unless it is on this machine. */
+  verify?: boolean
+  /** How to sign in; unset: the strongest way that it offers. With XOAUTH2 the password is an access token. */
+  auth?: (typeof RELAY_AUTH)[number]
+  /** What we call ourselves to it (EHLO); unset: this machine's name. */
+  name?: string
 }
+
+const RELAY_TLS = ['required', 'opportunistic', 'off'] as const
+const RELAY_AUTH = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'XOAUTH2'] as const
 
 export interface Sender {
   name: string
@@ -166,7 +177,7 @@ function readOperator(email: string | null, password: string | null): Config['op
 
 function readRelay(value: string): Relay {
   const url = URL.canParse(value) ? new URL(value) : null
-  const plain = url && ['', '/'].includes(url.pathname) && !url.search && !url.hash
+  const plain = url && ['', '/'].includes(url.pathname) && !url.hash
   if (!url || !plain || !['smtp:', 'smtps:'].includes(url.protocol) || !url.hostname || url.port === '0') {
     // The value is not shown: it may hold a password.
     throw new Refusal(
@@ -181,10 +192,38 @@ function readRelay(value: string): Relay {
       secure,
       user: url.username ? decodeURIComponent(url.username) : null,
       password: url.password ? decodeURIComponent(url.password) : null,
+      ...readRelayOptions(url.searchParams, secure),
     }
-  } catch {
+  } catch (error) {
+    if (error instanceof Refusal) throw error
     throw new Refusal('FAIRLEAD_SMTP_URL: a "%" in the user name or the password must be written as %25')
   }
+}
+
+/** What stands behind the "?". Problems show neither names nor values: a "?" in a password would put it there. */
+function readRelayOptions(options: URLSearchParams, secure: boolean): Partial<Relay> {
+  const relay: Partial<Relay> = {}
+  const oneOf = <T extends string>(name: string, value: string, choices: readonly T[]): T => {
+    const choice = choices.find((one) => one.toLowerCase() === value.toLowerCase())
+    if (choice) return choice
+    throw new Refusal(`FAIRLEAD_SMTP_URL: ${name} must be one of ${choices.join(', ').toLowerCase()}`)
+  }
+  for (const [name, value] of options) {
+    if (name === 'tls') relay.tls = oneOf(name, value, RELAY_TLS)
+    else if (name === 'verify') relay.verify = oneOf(name, value, ['on', 'off']) === 'on'
+    else if (name === 'auth') relay.auth = oneOf(name, value, RELAY_AUTH)
+    else if (name === 'name' && /^(\[[0-9a-f:.]+\]|\[ipv6:[0-9a-f:.]+\]|[a-z0-9.-]+)$/i.test(value)) relay.name = value
+    else if (name === 'name') throw new Refusal('FAIRLEAD_SMTP_URL: name must be a host name')
+    else {
+      throw new Refusal(
+        'FAIRLEAD_SMTP_URL knows the options tls, verify, auth and name; a "?" in a password must be written as %3F',
+      )
+    }
+  }
+  if (secure && relay.tls !== undefined && relay.tls !== 'required') {
+    throw new Refusal('FAIRLEAD_SMTP_URL: smtps:// is TLS from the first byte; tls is for smtp://')
+  }
+  return relay
 }
 
 function readSender(value: string): Sender {

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net'
-import nodemailer from 'nodemailer'
 import type { Config } from '../config.ts'
+import { openConnection } from '../delivery/transport.ts'
 import { migrations } from '../migrations/index.ts'
 import { openDataFolder } from '../platform/data-folder.ts'
 import { oneLine } from '../platform/operator-error.ts'
@@ -108,23 +108,16 @@ function publicAddress({ publicUrl, relay }: Config): string {
 
 async function relay({ relay }: Config): Promise<string> {
   if (!relay) return 'caught here, as FAIRLEAD_SMTP_URL is not set'
-  const { host, port, secure, user, password } = relay
-  const transport = nodemailer.createTransport({
-    host,
-    port,
-    secure,
-    auth: user === null ? undefined : { user, pass: password ?? '' },
-    connectionTimeout: PATIENCE,
-    greetingTimeout: PATIENCE,
-    socketTimeout: PATIENCE,
-  })
+  const at = `${relay.host}:${relay.port}`
+  const timeouts = { connect: PATIENCE, greeting: PATIENCE, tls: PATIENCE, hello: PATIENCE, auth: PATIENCE }
   try {
     // Greeting, EHLO, STARTTLS if offered, and the password if there is one.
-    await transport.verify()
-    return `${host}:${port} answers`
+    const connection = await openConnection(relay, { timeouts })
+    connection.close()
+    const { tls } = connection.offers
+    if (tls?.distrust) return `${at} answers; its certificate is not checked (verify), and is not good: ${tls.distrust}`
+    return `${at} answers${tls ? `, ${tls.protocol}` : ''}`
   } catch (error) {
-    throw new Error(`${host}:${port}: ${oneLine(error)}`)
-  } finally {
-    transport.close()
+    throw new Error(`${at}: ${oneLine(error)}`)
   }
 }

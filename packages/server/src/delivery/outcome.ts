@@ -49,10 +49,12 @@ export function consequenceOf(
       return { settlement, change: null, alarm: 'content' }
     }
     case 'broken': {
-      // A connection says nothing about the person, however long it stays away.
+      // A connection says nothing about the person, however long it stays away. A message in doubt is tried again under
+      // the same Message-ID, as one person waits for it.
+      const reply = outcome.isInDoubt ? `in doubt: ${outcome.problem}` : outcome.problem
       const settlement: Settlement = isOld
-        ? { ...base, state: 'failed', reason: 'expired', reply: outcome.problem }
-        : later('connection', outcome.problem)
+        ? { ...base, state: 'failed', reason: 'expired', reply }
+        : later('connection', reply)
       return { settlement, change: null, alarm: null }
     }
     case 'refused':
