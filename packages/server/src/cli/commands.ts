@@ -9,8 +9,11 @@ export const commands: Array<{ name: string; load: () => Promise<{ command: CliC
   { name: 'migrate', load: () => import('./migrate.ts') },
   { name: 'key', load: () => import('./key.ts') },
   { name: 'setting', load: () => import('./setting.ts') },
+  { name: 'audit', load: () => import('./audit.ts') },
+  { name: 'block', load: () => import('./block.ts') },
   { name: 'page', load: () => import('./page.ts') },
   { name: 'mail', load: () => import('./mail.ts') },
   { name: 'flow', load: () => import('./flow.ts') },
+  { name: 'signal', load: () => import('./signal.ts') },
   { name: 'doctor', load: () => import('./doctor.ts') },
 ]

@@ -14,6 +14,7 @@ import { readSettings } from '../settings/settings.ts'
 import { HOST_FUNCTIONS } from '../templates/compile.ts'
 import { createTemplates } from '../templates/templates.ts'
 import { requireConfig } from './connect.ts'
+import { tableLines } from './table.ts'
 import type { CliCommand, Terminal } from './terminal.ts'
 import { withDatabase } from './with-database.ts'
 
@@ -150,13 +151,7 @@ async function printFlows(db: Database, flows: readonly FlowSummary[], terminal:
     ...[flow.entered, flow.inProgress, flow.ended, flow.refused].map(String),
   ])
   const table = [['Flow', 'Status', 'Version', 'Entered', 'In progress', 'Ended', 'Refused'], ...rows]
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)))
-  for (const row of table) {
-    const cells = row.map((cell, column) =>
-      column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
-    )
-    terminal.print(cells.join('  ').trimEnd())
-  }
+  for (const line of tableLines(table, [2, 3, 4, 5, 6])) terminal.print(line)
   for (const { id, name, blocked } of flows) {
     if (blocked === 0) continue
     terminal.print(`\n${name} needs attention (${blocked} held up; "fairlead flow retry" when it is put right):`)

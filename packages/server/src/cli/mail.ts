@@ -1,8 +1,10 @@
-import { InvalidArgumentError, Option } from 'commander'
+import { Option } from 'commander'
 import PostalMime, { type Email } from 'postal-mime'
 import { type CaughtSummary, listCaught, readCaught } from '../delivery/caught.ts'
 import { OperatorError } from '../platform/operator-error.ts'
+import { wholeNumber } from './arguments.ts'
 import { requireConfig } from './connect.ts'
+import { minute, tableLines, visible } from './table.ts'
 import type { CliCommand } from './terminal.ts'
 import { withDatabase } from './with-database.ts'
 
@@ -60,21 +62,14 @@ const DESCRIPTIONS: { [what in (typeof WHAT)[number]]: string } = {
   raw: 'everything as it came over the wire',
 }
 
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is a whole number.')
-  return Number(text)
-}
-
-/** Columns as wide as their widest cell; the subject comes last and may be as long as it is. */
 function table(mails: readonly CaughtSummary[]): string[] {
-  const rows = [
-    ['ID', 'RECEIVED', 'TO', 'SUBJECT'],
-    ...mails.map((mail) => [String(mail.id), minute(mail.receivedAt), mail.to.join(', '), visible(mail.subject)]),
-  ]
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows.map(([id, at, to, subject]) =>
-    `${id!.padStart(widths[0]!)}  ${at!.padEnd(widths[1]!)}  ${to!.padEnd(widths[2]!)}  ${subject}`.trimEnd(),
-  )
+  const rows = mails.map((mail) => [
+    String(mail.id),
+    minute(mail.receivedAt),
+    mail.to.join(', '),
+    visible(mail.subject),
+  ])
+  return tableLines([['ID', 'RECEIVED', 'TO', 'SUBJECT'], ...rows], [0])
 }
 
 function reading(mail: CaughtSummary, parsed: Email): string[] {
@@ -128,8 +123,3 @@ function plain(html: string): string {
     .replace(/\s+/g, ' ')
     .trim()
 }
-
-/** Without control characters, which could do anything to the terminal. */
-const visible = (text: string) => text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
-
-const minute = (at: Date) => at.toISOString().slice(0, 16).replace('T', ' ')

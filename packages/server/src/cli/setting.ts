@@ -1,6 +1,7 @@
 import { systemClock } from '../platform/clock.ts'
 import { OperatorError } from '../platform/operator-error.ts'
 import { changeSetting, DEFAULTS, readSettings, type Settings } from '../settings/settings.ts'
+import { author } from './author.ts'
 import { requireConfig } from './connect.ts'
 import type { CliCommand } from './terminal.ts'
 import { withDatabase } from './with-database.ts'
@@ -37,7 +38,7 @@ export const command: CliCommand = {
       .addHelpText('after', '\nExample:\n  npx fairlead setting set timezone Europe/Lisbon')
       .action(async (name: string, value: string) => {
         const problem = await withDatabase(requireConfig(terminal.env), (db) =>
-          changeSetting(db, systemClock, name, value),
+          changeSetting(db, systemClock, name, value, author()),
         )
         if (problem !== null) throw new OperatorError(problem)
         terminal.print(`${name} is now ${value === '' ? 'empty' : value}`)

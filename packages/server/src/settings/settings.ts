@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
+import { type Author, writeAudit } from '../account/audit.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { Queryable } from '../platform/database.ts'
+import type { Database, Queryable } from '../platform/database.ts'
 import type { Json } from '../platform/json.ts'
 
 declare module '../platform/database.ts' {
@@ -66,7 +67,8 @@ export async function readSettings(db: Queryable): Promise<Settings> {
 
 /** Settings that may be some seconds old, for hot paths; a change by this process is seen at once. */
 export interface SettingsCache {
-  get(): Promise<Settings>
+  /** @param q for callers inside a transaction, who must not wait for another connection */
+  get(q?: Queryable): Promise<Settings>
   forget(): void
 }
 
@@ -75,9 +77,9 @@ const STALE_AFTER = 2_000
 export function cacheSettings(db: Queryable): SettingsCache {
   let cached: { at: number; settings: Promise<Settings> } | null = null
   return {
-    get() {
+    get(q = db) {
       if (!cached || performance.now() - cached.at > STALE_AFTER) {
-        const settings = readSettings(db)
+        const settings = readSettings(q)
         settings.catch(() => {
           cached = null
         })
@@ -91,15 +93,27 @@ export function cacheSettings(db: Queryable): SettingsCache {
   }
 }
 
-/** Stores one setting, given as text. Returns what is wrong with it, or null. */
-export async function changeSetting(db: Queryable, clock: Clock, name: string, text: string): Promise<string | null> {
+/** Stores one setting, given as text, and writes down who changed it. Returns what is wrong with it, or null. */
+export async function changeSetting(
+  db: Database,
+  clock: Clock,
+  name: string,
+  text: string,
+  author: Author = { via: 'command', actor: null },
+): Promise<string | null> {
   if (!Object.hasOwn(DEFAULTS, name)) return `unknown setting ${name}: one of ${Object.keys(DEFAULTS).join(', ')}`
   const key = name as keyof Settings
   const value = parse(key, text)
   if (value instanceof Error) return value.message
-  const now = clock.now()
-  await sql`insert into setting (name, value, modified_at) values (${name}, ${JSON.stringify(value)}, ${now})
-    on conflict (name) do update set value = excluded.value, modified_at = excluded.modified_at`.execute(db)
+  const at = clock.now()
+  await db.transaction().execute(async (tx) => {
+    const before = (await readSettings(tx))[key]
+    await sql`insert into setting (name, value, modified_at) values (${name}, ${JSON.stringify(value)}, ${at})
+      on conflict (name) do update set value = excluded.value, modified_at = excluded.modified_at`.execute(tx)
+    if (before === value) return
+    const change = { subject: name, from: String(before), to: String(value), reason: null }
+    await writeAudit(tx, { ...author, at, action: 'setting', ...change })
+  })
   return null
 }
 

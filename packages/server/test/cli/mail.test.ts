@@ -1,23 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCommand } from '../../src/cli/index.ts'
 import { type MailHouse, mailHouse } from '../delivery/support.ts'
+import { commandsOn } from './support.ts'
 
 let house: MailHouse
-let env: Record<string, string>
+let fairlead: ReturnType<typeof commandsOn>
 beforeAll(async () => {
   house = await mailHouse()
-  const { user, password, host, database } = house.connection
-  env = { FAIRLEAD_DATABASE_URL: `postgres://${user}:${password}@/${database}?host=${host}` }
+  fairlead = commandsOn(house.connection)
 })
 afterAll(() => house.end())
-
-async function fairlead(...args: string[]) {
-  const said: string[] = []
-  const complaints: string[] = []
-  const print = (text: string) => void said.push(text)
-  const code = await runCommand(args, env, { print, complain: (text) => void complaints.push(text) })
-  return { code, said, complaints }
-}
 
 test('without a relay mail is caught, and people can list and read it', async () => {
   expect(await fairlead('mail', 'list')).toEqual({ code: 0, said: ['No mail was caught yet'], complaints: [] })

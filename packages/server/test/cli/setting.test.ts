@@ -1,26 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCommand } from '../../src/cli/index.ts'
 import { DEFAULTS } from '../../src/settings/settings.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { commandsOn } from './support.ts'
 
 let house: FreshDatabase
-let env: Record<string, string>
+let fairlead: ReturnType<typeof commandsOn>
 beforeAll(async () => {
   house = await freshDatabase()
-  const { user, password, host, database } = house.connection
-  env = { FAIRLEAD_DATABASE_URL: `postgres://${user}:${password}@/${database}?host=${host}` }
+  fairlead = commandsOn(house.connection)
 })
 afterAll(() => house.drop())
-
-async function fairlead(...args: string[]) {
-  const said: string[] = []
-  const complaints: string[] = []
-  const code = await runCommand(args, env, {
-    print: (text) => void said.push(text),
-    complain: (text) => void complaints.push(text),
-  })
-  return { code, said, complaints }
-}
 
 test('settings are listed with their defaults, and changed', async () => {
   const before = await fairlead('setting', 'list', '--json')

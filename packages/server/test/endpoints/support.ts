@@ -13,6 +13,7 @@ import { readConfig } from '../../src/config.ts'
 import { type MovableClock, movableClock } from '../../src/platform/clock.ts'
 import type { Database } from '../../src/platform/database.ts'
 import { createLog } from '../../src/platform/log.ts'
+import type { EmbeddedConnection } from '../../src/platform/postgres/index.ts'
 import { shardOfKey } from '../../src/platform/shard.ts'
 import { buildWeb } from '../../src/roles/web.ts'
 import { createServices, type Services } from '../../src/services.ts'
@@ -33,6 +34,7 @@ export interface House {
   services: Services
   app: FastifyInstance
   db: Database
+  connection: EmbeddedConnection
   clock: MovableClock
   url: string
   port: number
@@ -59,7 +61,7 @@ export interface Client {
 
 export async function openHouse(): Promise<House> {
   const dataDir = mkdtempSync(join(tmpdir(), 'endpoints-test-'))
-  const { db, drop } = await freshDatabase()
+  const { db, connection, drop } = await freshDatabase()
   const clock = movableClock('2030-03-05T12:00:20Z')
   const read = readConfig({ FAIRLEAD_DATA_DIR: dataDir })
   if (!read.ok) throw new Error(read.problem)
@@ -95,6 +97,7 @@ export async function openHouse(): Promise<House> {
     services,
     app,
     db,
+    connection,
     clock,
     url,
     port,
