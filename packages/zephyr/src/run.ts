@@ -43,7 +43,7 @@ export class Names {
 /** What the parts of one message have in common besides variables. */
 export interface Shared {
   promotion: Value | undefined
-  readonly interest: Map<string, number>
+  interest: Map<string, number> | null
 }
 
 /** What Setup left behind. */
@@ -52,7 +52,8 @@ export interface Base {
   readonly extra: ReadonlyMap<string, Value> | null
   /** Copies of the caller's lists and objects that Setup may have changed. */
   readonly copies: Map<object, Value> | null
-  readonly random: Random
+  /** `null`: none drawn yet. */
+  readonly random: Random | null
   readonly shared: Shared
 }
 
@@ -99,7 +100,7 @@ export class Run {
   /** Lists and objects being walked by `foreach`. */
   readonly loops: Value[] = []
   readonly shared: Shared
-  readonly random: Random
+  private generator: Random | null = null
   private rounds = 0
   private ticks = 0
   private work = 0
@@ -123,8 +124,7 @@ export class Run {
     if (base === undefined) {
       this.vars = new Array(count).fill(undefined)
       this.before = null
-      this.shared = { promotion: undefined, interest: new Map() }
-      this.random = new Random(options.env.seed ?? '')
+      this.shared = { promotion: undefined, interest: null }
     } else {
       this.before = base.copies
       this.vars = base.vars.slice()
@@ -132,15 +132,24 @@ export class Run {
       if (this.changes) for (let i = 0; i < this.vars.length; i++) this.vars[i] = this.ownOrNot(this.vars[i])
       if (base.extra !== null)
         this.extra = new Map([...base.extra].map(([key, value]) => [key, this.ownOrNot(value) as Value]))
-      this.shared = { promotion: base.shared.promotion, interest: new Map(base.shared.interest) }
-      this.random = base.random.copy()
+      this.shared = {
+        promotion: base.shared.promotion,
+        interest: base.shared.interest && new Map(base.shared.interest),
+      }
+      this.generator = base.random?.copy() ?? null
     }
   }
 
   /** What the next part of the message starts from. */
   base(): Base {
-    const { vars, extra, random, shared } = this
+    const { vars, extra, generator: random, shared } = this
     return { vars, extra, random, shared, copies: this.copies ?? this.before }
+  }
+
+  /** Made when first asked for: few templates draw. */
+  get random(): Random {
+    this.generator ??= new Random(this.env.seed ?? '')
+    return this.generator
   }
 
   // Budgets

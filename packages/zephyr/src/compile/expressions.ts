@@ -30,11 +30,8 @@ export function evaluator(builder: Builder, expr: Expr): Evaluate {
     }
     case 'name':
       return name(builder, expr.name)
-    case 'member': {
-      const object = evaluator(builder, expr.object)
-      const key = expr.name
-      return (run) => member(object(run), key)
-    }
+    case 'member':
+      return property(builder, expr)
     case 'index': {
       const object = evaluator(builder, expr.object)
       const key = evaluator(builder, expr.key)
@@ -120,6 +117,20 @@ export function name(builder: Builder, text: string): Evaluate {
     const value = run.vars[slot]
     return value === undefined ? run.read(slot) : value
   }
+}
+
+/** `x.key`. Most are properties of a variable: these do without a call for the variable. */
+function property(builder: Builder, expr: Extract<Expr, { type: 'member' }>): Evaluate {
+  const key = expr.name
+  if (expr.object.type === 'name' && localPlace(builder, expr.object.name) === null) {
+    const slot = builder.names.slot(expr.object.name)
+    return (run) => {
+      const value = run.vars[slot]
+      return member(value === undefined ? run.read(slot) : value, key)
+    }
+  }
+  const object = evaluator(builder, expr.object)
+  return (run) => member(object(run), key)
 }
 
 function object(builder: Builder, expr: Extract<Expr, { type: 'object' }>): Evaluate {

@@ -44,7 +44,10 @@ function canJump(node: Node): boolean {
   }
 }
 
-/** Texts and parts in turn. The lengths are watched as the output grows. */
+/**
+ * Texts and parts in turn. The length is watched by the loops, which alone can make much of a short template, and at
+ * the end; should a text outgrow the engine before, that is reported as a limit too.
+ */
 function sequence(parts: (string | Emit)[]): Emit {
   let head = ''
   const emits: Emit[] = []
@@ -66,11 +69,7 @@ function sequence(parts: (string | Emit)[]): Emit {
   }
   return (run) => {
     let out = head
-    for (let i = 0; i < count; i++) {
-      out += emits[i]!(run)
-      out += tails[i]!
-      if (out.length > run.limits.output) run.long(out.length)
-    }
+    for (let i = 0; i < count; i++) out += emits[i]!(run) + tails[i]!
     return out
   }
 }
@@ -85,7 +84,6 @@ function jumpingSequence(parts: (string | Emit)[]): Emit {
         out += part(run)
         if (run.signal !== NO_SIGNAL) break
       }
-      if (out.length > run.limits.output) run.long(out.length)
     }
     return out
   }
@@ -298,6 +296,7 @@ function hooked(
   at: number,
 ): string {
   run.at = at
+  run.long(url.length)
   try {
     return hook(url, info)
   } catch (cause) {

@@ -76,7 +76,7 @@ function tagsOf(run: Run, value: Arg): string[] {
 
 /** Interest in one tag: what the template set for this message, else what the caller knows. */
 function interestIn(run: Run, tag: string): number {
-  const set = run.shared.interest.get(tag)
+  const set = run.shared.interest?.get(tag)
   if (set !== undefined) return set
   return has(run, 'interest') ? (ask(run, 'interest', (host) => host.interest(tag)) ?? 0) : 0
 }
@@ -99,6 +99,7 @@ function setInterest(run: Run, tags: Arg, score: Arg, onlyIncrease: Arg): Value 
   const value = toNumberOr(score, 0)
   for (const tag of tagsOf(run, tags)) {
     if (onlyIncrease !== undefined && truthy(onlyIncrease) && interestIn(run, tag) >= value) continue
+    run.shared.interest ??= new Map()
     run.shared.interest.set(tag, value)
   }
   return null
