@@ -58,10 +58,21 @@ export function readSchedule(params: Params, now: Date, zone: string): Date | nu
 
 const inFuture = (at: Date | null, now: Date) => (at !== null && at > now ? at : null)
 
-/** `options`; null when nothing is given. What ends in a header must be one line, and addresses must be addresses. */
+/**
+ * `options`, with `data_feed_url` beside them; null when nothing is given. What ends in a header must be one line, and
+ * addresses must be addresses.
+ */
 export function readOptions(params: Params): SendOptions | null {
   const given = map(params, 'options')
-  if (given === null) return null
+  const feed = headerText(params, 'data_feed_url')
+  if (given === null && !feed) return null
+  const options = given === null ? {} : readGivenOptions(given)
+  if (!feed) return options
+  if (!URL.canParse(feed) || feed.length > LONGEST_HEADER) throw invalidValue('data_feed_url', 'a URL')
+  return { ...options, data_feed_url: feed }
+}
+
+function readGivenOptions(given: Params): SendOptions {
   const options: SendOptions = {}
   const replyto = headerText(given, 'replyto', 'options[replyto]')
   if (replyto) options.replyto = mailboxes(replyto)

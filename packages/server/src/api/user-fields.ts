@@ -3,6 +3,7 @@ import { formatRfc2822 } from '../platform/time-text.ts'
 import type { ProfileState } from '../profiles/change.ts'
 import { describeKeys } from '../profiles/ids.ts'
 import { describe } from '../purchases/order.ts'
+import { countSent } from '../sends/read.ts'
 import type { Answer } from './answer.ts'
 import { map, number } from './coerce.ts'
 import { engagementOf } from './engagement.ts'
@@ -55,7 +56,7 @@ export function readFields(params: Params): Fields | null {
   return fields.size > 0 ? fields : null
 }
 
-type Parts = Pick<ApiParts, 'lists' | 'templates' | 'purchases'> & { people: People }
+type Parts = Pick<ApiParts, 'db' | 'lists' | 'templates' | 'purchases'> & { people: People }
 
 /** Shows a person. @param fields null: the usual ones */
 export async function showUser(
@@ -129,9 +130,9 @@ function activityOf(profile: ProfileState, time: (at: Date) => string): Answer {
   }
 }
 
-async function lifetimeOf({ purchases }: Parts, profile: ProfileState): Promise<Answer> {
-  const { orders, price } = await purchases.lifetime(profile.id)
-  return { lifetime_purchase: orders, lifetime_purchase_price: price }
+async function lifetimeOf({ db, purchases }: Parts, profile: ProfileState): Promise<Answer> {
+  const [messages, { orders, price }] = await Promise.all([countSent(db, profile.id), purchases.lifetime(profile.id)])
+  return { lifetime_message: messages, lifetime_purchase: orders, lifetime_purchase_price: price }
 }
 
 /** Template name → 0 for each template the person left: as it would be written. */

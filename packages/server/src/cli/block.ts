@@ -1,6 +1,7 @@
-import { type Block, type BlockKind, block, listBlocks, readPattern, unblock } from '../consent/blocks.ts'
+import { type Block, type BlockKind, block, listBlocks, unblock } from '../consent/blocks.ts'
 import { systemClock } from '../platform/clock.ts'
 import { OperatorError } from '../platform/operator-error.ts'
+import { readPattern } from '../profiles/address-pattern.ts'
 import { author } from './author.ts'
 import { requireConfig } from './connect.ts'
 import { minute, tableLines, visible } from './table.ts'

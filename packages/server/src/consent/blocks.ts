@@ -2,27 +2,16 @@ import { sql } from 'kysely'
 import { type Author, writeAudit } from '../account/audit.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable } from '../platform/database.ts'
-import { parseAddress } from '../profiles/address.ts'
+import type { AddressPattern } from '../profiles/address-pattern.ts'
 
 /** The operator's own block list (code 31), or what nobody may ever write to: traps, legal requests (code 34). */
 export type BlockKind = 'blacklist' | 'never'
 
 export interface Block {
-  /** An address in its lookup form, or a domain with its at sign: `@example.com`. */
-  pattern: string
+  pattern: AddressPattern
   kind: BlockKind
   reason: string | null
   at: Date
-}
-
-/** Reads `ada@example.com`, `example.com` or `@example.com` as it is kept; null for anything else. */
-export function readPattern(text: string): string | null {
-  const trimmed = text.trim()
-  const domain = trimmed.startsWith('@') ? trimmed.slice(1) : trimmed
-  const isDomain = !domain.includes('@')
-  const address = parseAddress(isDomain ? `x@${domain}` : trimmed)
-  if (!address) return null
-  return isDomain ? address.lookup.slice(1) : address.lookup
 }
 
 /** Blocks an address or domain, or changes how it is blocked. What waits to be sent there is stopped too. */

@@ -67,6 +67,12 @@ create table profile_key (
   primary key (shard, kind, value)
 );
 
+create table verified_profile (
+  shard smallint not null,
+  profile_id bigint not null,
+  primary key (shard, profile_id)
+);
+
 create table remembered_person (
   shard smallint not null,
   address_hmac bytea not null,

@@ -1,9 +1,10 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { type Level, levelOf, rankOf } from '../consent/levels.ts'
 import type { Tx } from '../platform/database.ts'
 import { SHARDS, shardOfId, shardOfKey } from '../platform/shard.ts'
 import type { KeyKind, ProfileState } from './change.ts'
 import { type StoredKey, storedKey } from './read.ts'
+import './verified.ts'
 import { releaseKeys } from './write.ts'
 
 /** What outlives the erasure of a person: never the address, only a keyed hash of it. */
@@ -18,21 +19,29 @@ export interface Remembered {
 
 const shardOfHmac = (hmac: Buffer): number => hmac[0]! & (SHARDS - 1)
 
-/** Takes back what is remembered of addresses that come to live again; their entries end here. */
-export async function recall(tx: Tx, hmacs: readonly Buffer[]): Promise<Map<string, Remembered>> {
-  if (hmacs.length === 0) return new Map()
-  const { rows } = await sql<{
-    address_hmac: Buffer
-    level: number
-    template_optouts: number[]
-    deliverability: string | null
-    complained_at: Date | null
-    refused_at: Date | null
-  }>`
+interface RememberedRow {
+  address_hmac: Buffer
+  level: number
+  template_optouts: number[]
+  deliverability: string | null
+  complained_at: Date | null
+  refused_at: Date | null
+}
+
+/**
+ * The statement that takes back what is remembered of addresses that come to live again; their entries end here.
+ * `readRemembered` makes sense of its answer.
+ */
+export function recall(hmacs: readonly Buffer[]): RawBuilder<RememberedRow> {
+  return sql<RememberedRow>`
     delete from remembered_person r
     using unnest(${hmacs.map(shardOfHmac)}::smallint[], ${[...hmacs]}::bytea[]) as w(shard, address_hmac)
     where r.shard = w.shard and r.address_hmac = w.address_hmac
-    returning r.address_hmac, r.level, r.template_optouts, r.deliverability, r.complained_at, r.refused_at`.execute(tx)
+    returning r.address_hmac, r.level, r.template_optouts, r.deliverability, r.complained_at, r.refused_at`
+}
+
+/** What is remembered, by the hash in hexadecimal digits. */
+export function readRemembered(rows: readonly RememberedRow[]): Map<string, Remembered> {
   return new Map(
     rows.map((row) => [
       row.address_hmac.toString('hex'),
@@ -77,7 +86,7 @@ export async function erase(tx: Tx, state: ProfileState, addressHmac: Buffer | n
 
 /** Deletes a profile's own rows. */
 export async function removeRows(tx: Tx, shard: number, id: number): Promise<void> {
-  for (const table of ['list_member', 'list_left', 'template_optout'] as const) {
+  for (const table of ['list_member', 'list_left', 'template_optout', 'verified_profile'] as const) {
     await tx.deleteFrom(table).where('shard', '=', shard).where('profile_id', '=', id).execute()
   }
   await tx.deleteFrom('profile').where('shard', '=', shard).where('id', '=', id).execute()

@@ -29,6 +29,8 @@ export interface SendOptions {
   behalf_email?: string
   /** `Cc`, `Bcc`, `X-*` and `List-Unsubscribe*`. */
   headers?: { [name: string]: string }
+  /** A feed for this message alone: kept and shown, and not fetched yet. */
+  data_feed_url?: string
 }
 
 export interface MessageTable {

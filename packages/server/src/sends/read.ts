@@ -16,20 +16,40 @@ export interface SendRecord {
   sentAt: Date | null
   /** Why it ended as it did; null while it is on its way or when it was sent. */
   reason: string | null
+  dataFeedUrl: string | null
 }
 
 /** Send ids older than this are unknown, in ms. */
 const REMEMBERED = 90 * 86_400_000
 
+const RECORD = sql.raw(`m.id as "messageId", m.profile_id as "profileId", m.address, t.name as template, m.state,
+  m.scheduled_for as "scheduledFor", m.created_at as "createdAt", m.sent_at as "sentAt", m.reason,
+  m.options->>'data_feed_url' as "dataFeedUrl"`)
+
 /** Null when there is no such message, or when it is older than 90 days. */
 export async function readSend(q: Queryable, messageId: number, now: Date): Promise<SendRecord | null> {
-  const { rows } = await sql<Omit<SendRecord, 'messageId'>>`
-    select m.profile_id as "profileId", m.address, t.name as template, m.state, m.scheduled_for as "scheduledFor",
-      m.created_at as "createdAt", m.sent_at as "sentAt", m.reason
-    from message m join template t on t.id = m.template_id
+  const { rows } = await sql<SendRecord>`
+    select ${RECORD} from message m join template t on t.id = m.template_id
     where m.shard = ${shardOfId(messageId)} and m.id = ${messageId}
       and coalesce(m.scheduled_for, m.created_at) > ${new Date(now.getTime() - REMEMBERED)}`.execute(q)
-  return rows[0] ? { messageId, ...rows[0] } : null
+  return rows[0] ?? null
+}
+
+/** The newest messages to a person, those that went out and those that wait, newest first. */
+export async function recentSends(q: Queryable, profileId: number, limit: number): Promise<SendRecord[]> {
+  const { rows } = await sql<SendRecord>`
+    select ${RECORD} from message m join template t on t.id = m.template_id
+    where m.shard = ${shardOfId(profileId)} and m.profile_id = ${profileId} and m.kind <> 'campaign'
+    order by m.id desc limit ${limit}`.execute(q)
+  return rows
+}
+
+/** How many messages to a person the mail server has taken. */
+export async function countSent(q: Queryable, profileId: number): Promise<number> {
+  const { rows } = await sql<{ n: number }>`
+    select count(*)::int as n from message
+    where shard = ${shardOfId(profileId)} and profile_id = ${profileId} and state = 'sent'`.execute(q)
+  return rows[0]?.n ?? 0
 }
 
 export type CancelOutcome = 'cancelled' | 'too_late' | 'unknown'

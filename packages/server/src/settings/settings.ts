@@ -3,6 +3,7 @@ import { type Author, writeAudit } from '../account/audit.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { Json } from '../platform/json.ts'
+import { readPattern } from '../profiles/address-pattern.ts'
 
 declare module '../platform/database.ts' {
   interface Schema {
@@ -28,6 +29,8 @@ export interface Settings {
   oneclick_level: 'basic' | 'all'
   /** Postal line at the foot of hosted pages. */
   sender_name: string
+  /** Addresses and domains that templates may name as their sender, with commas between; empty: any. */
+  verified_senders: string
   /** Where opt-out postbacks go; empty: nowhere. */
   optout_postback_url: string
   /** Where hard bounce postbacks go; empty: nowhere. */
@@ -47,6 +50,7 @@ export const DEFAULTS: Settings = {
   legacy_manage_hash: true,
   oneclick_level: 'basic',
   sender_name: '',
+  verified_senders: '',
   optout_postback_url: '',
   hardbounce_postback_url: '',
   postback_api_changes: false,
@@ -130,6 +134,10 @@ function parse(name: keyof Settings, text: string): Json | Error {
   const choices = CHOICES[name]
   if (choices && !choices.includes(text)) return new Error(`${name} is one of ${choices.join(', ')}, not ${text}`)
   if (name === 'timezone' && !isTimeZone(text)) return new Error(`${text} is not an IANA time zone`)
+  if (name === 'verified_senders') {
+    const wrong = text.split(',').find((part) => part.trim() !== '' && readPattern(part) === null)
+    if (wrong !== undefined) return new Error(`${wrong.trim()} is neither an email address nor a domain`)
+  }
   if (name.endsWith('_url') && text !== '' && !URL.canParse(text)) return new Error(`${text} is not a URL`)
   return text
 }

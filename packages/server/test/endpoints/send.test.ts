@@ -106,6 +106,69 @@ describe('POST send', () => {
     expect((await house.get('user', { id: 'refused@example.com' })).status).toBe(404)
   })
 
+  test.each([
+    ['an unknown template', 'Nope', 'worthy@example.com', 404, 14],
+    ['a bad address', 'Nope', 'bad', 400, 11],
+    ['a disabled template', 'Off', 'blocked@example.com', 403, 99],
+    ['a blocked address', 'Weekly tips', 'blocked@example.com', 403, 31],
+    ['a hard bounce', 'Weekly tips', 'dead-early@example.com', 403, 35],
+    ['a template left', 'Weekly tips', 'untipped@example.com', 403, 33],
+    ['an opt-out of everything', 'Weekly tips', 'all-early@example.com', 403, 32],
+    ['an opt-out of marketing', 'Weekly tips', 'basic-early@example.com', 403, 37],
+    ['none, for a template that may go there', 'Password', 'basic-early@example.com', 400, 18],
+    ['none, where one of two may be written to', 'Weekly tips', 'all-early@example.com,worthy@example.com', 400, 18],
+  ])('%s is told before a time that nobody understands', async (_, template, email, status, code) => {
+    if (!(await house.db.selectFrom('blocked_address').select('kind').executeTakeFirst())) {
+      await house.block('blocked@example.com', 'blacklist')
+      await house.bounce('dead-early@example.com')
+      await house.post('user', { id: 'untipped@example.com', optout_templates: { 'Weekly tips': 0 } })
+      await house.post('user', { id: 'all-early@example.com', optout_email: 'all' })
+      await house.post('user', { id: 'basic-early@example.com', optout_email: 'basic' })
+    }
+    const before = await house.messages()
+    for (const late of [
+      { schedule_time: 'gibberish' },
+      { limit: { name: 'x', within_time: 'gibberish' } },
+      { consent: { wording_id: 'w', at: 'gibberish' } },
+    ]) {
+      expect(await house.post('send', { template, email, ...late })).toEqual(refused(status, code))
+    }
+    expect(await house.messages()).toEqual(before)
+    expect((await house.get('user', { id: 'worthy@example.com' })).status).toBe(404)
+  })
+
+  test('the frequency guard is told before such a time, too', async () => {
+    const limit = { name: 'early', within_time: '+1 day' }
+    await send('guarded@example.com', { limit })
+    expect(await send('guarded@example.com', { limit, schedule_time: 'gibberish' })).toEqual(refused(409, 99))
+  })
+
+  test('where the operator verifies senders, others are error 36, after everything about the person', async () => {
+    await house.post('template', { template: 'From afar', subject: 'x', from_email: 'news@example.org' })
+    await house.post('user', { id: 'sender-out@example.com', optout_email: 'all' })
+    const sendAfar = (email: string) => house.post('send', { template: 'From afar', email })
+    expect((await sendAfar('afar@example.com')).status).toBe(200)
+    await house.setting('verified_senders', 'Example.net, boss@example.org')
+    try {
+      expect(await sendAfar('afar@example.com')).toEqual(refused(400, 36, 'Unverified from email: news@example.org'))
+      expect(await sendAfar('sender-out@example.com')).toEqual(refused(403, 32))
+      expect((await send('afar@example.com')).status).toBe(200)
+      const save = (from_email: string) => house.post('template', { template: 'New', subject: 'x', from_email })
+      expect(await save('other@example.org')).toEqual(refused(400, 36))
+      expect((await house.get('template', { template: 'New' })).status).toBe(404)
+      for (const good of ['Boss@example.org', 'anybody@example.net', 'hello@example.com', '']) {
+        expect((await save(good)).status).toBe(200)
+      }
+      expect((await house.get('settings', {})).body.from_emails).toEqual([
+        'hello@example.com',
+        '@example.net',
+        'boss@example.org',
+      ])
+    } finally {
+      await house.setting('verified_senders', '')
+    }
+  })
+
   test('a frequency guard refuses the second, or gives the first new content', async () => {
     const limit = { name: 'cart', within_time: '+1 day' }
     expect((await send('guard@example.com', { limit })).status).toBe(200)
@@ -160,6 +223,32 @@ describe('GET send', () => {
   test('keeps the address as it was spelled', async () => {
     const { send_id } = (await send('Spelled@Example.com')).body
     expect((await house.get('send', { send_id })).body).toEqual({ ...single('Spelled@Example.com'), send_id })
+  })
+
+  test('shows when it was sent, what it was scheduled for, and a feed of its own', async () => {
+    const more = { schedule_time: '+1 hour', data_feed_url: 'https://example.com/feed.json' }
+    const { send_id } = (await send('feed@example.com', more)).body
+    const { body } = await house.get('send', { send_id })
+    expect(body).toMatchObject({ status: 'scheduled', data_feed_url: 'https://example.com/feed.json' })
+    expect(Object.keys(body)).not.toContain('send_time')
+    await house.db
+      .updateTable('message')
+      .set({ state: 'sent', sent_at: new Date('2030-06-01T10:00:00Z') })
+      .where('address', '=', 'feed@example.com')
+      .execute()
+    expect((await house.get('send', { send_id })).body).toMatchObject({
+      status: 'delivered',
+      send_time: 'Sat, 01 Jun 2030 10:00:00 +0000',
+      schedule_time: body.schedule_time,
+    })
+    expect(await send('feed@example.com', { data_feed_url: 'no url' })).toEqual(refused(400, 99))
+  })
+
+  test.each(['softbounce', 'hardbounce'])('%s', async (reason) => {
+    const address = `${reason}@example.com`
+    const { send_id } = (await send(address)).body
+    await house.db.updateTable('message').set({ state: 'failed', reason }).where('address', '=', address).execute()
+    expect((await house.get('send', { send_id })).body.status).toBe(reason)
   })
 
   test('after 90 days it is unknown', async () => {

@@ -49,7 +49,7 @@ describe('POST template', () => {
   })
 
   test('who made it transactional is written down', async () => {
-    expect(await listAudit(house.db, 10)).toMatchObject([
+    expect(await listAudit(house.db, 1)).toMatchObject([
       { via: 'api', actor: key, action: 'template_kind', subject: 'Welcome', from: 'ordinary', to: 'transactional' },
     ])
   })

@@ -2,37 +2,57 @@ import { Type } from 'typebox'
 import { formatRfc2822 } from '../../platform/time-text.ts'
 import { parseAddress } from '../../profiles/address.ts'
 import type { ProfileChange, ProfileState } from '../../profiles/change.ts'
+import { isVerified, setVerified } from '../../profiles/verified.ts'
+import { recentSends } from '../../sends/read.ts'
 import type { Answer } from '../answer.ts'
-import { required, text } from '../coerce.ts'
+import { bool01, integer, required, text } from '../coerce.ts'
 import { askForConfirmation } from '../confirmation.ts'
 import type { Endpoint, Operation } from '../endpoints.ts'
-import { invalidEmail, unknownTemplate } from '../errors.ts'
+import { invalidEmail, invalidValue, unknownTemplate } from '../errors.ts'
 import type { Params } from '../parameters.ts'
 import type { ApiParts } from '../parts.ts'
 import type { People } from '../people.ts'
 import { nameText, readAct, readChoices, readLevelParam, readPersonVars, readVars } from '../person-params.ts'
+import { showSend } from '../send-view.ts'
 import { templateOptouts } from '../user-fields.ts'
 import { anyMap, choices, consentSchema, flag, nameOf } from './schemas.ts'
 import { listChanges, refusal, templateChanges } from './user.ts'
 
+/** Messages that one call can ask for. */
+const MOST_RECENT = 10
+
 const email = Type.String({ description: 'The address' })
 
-type Parts = Pick<ApiParts, 'log' | 'settings' | 'lists' | 'profiles' | 'templates' | 'sends'> & { people: People }
+type Parts = Pick<ApiParts, 'db' | 'log' | 'settings' | 'lists' | 'profiles' | 'templates' | 'sends'> & {
+  people: People
+}
 
 /**
  * `email`: the older way to people, by address only.
  * @param post the operation of `send`, which `send` in a call here means
  */
 export function emailEndpoint(parts: Parts, post: Operation): Endpoint {
-  const { people, settings, lists, profiles, templates } = parts
+  const { db, people, settings, lists, profiles, templates, sends } = parts
   return {
     get: {
       summary: 'Show what is known of an address (older form of user)',
-      params: Type.Object({ email }),
+      params: Type.Object({
+        email,
+        recent_sends: Type.Optional(Type.Integer({ description: `Show so many messages, at most ${MOST_RECENT}` })),
+        recent_blasts: Type.Optional(Type.Integer({ description: 'Show so many campaigns; there are none yet' })),
+      }),
       async handle(_, params) {
         const address = readAddress(params)
+        const wanted = howMany(params, 'recent_sends')
+        const blasts = howMany(params, 'recent_blasts')
         const { timezone } = await settings.get()
-        return show(address, await people.find({ kind: 'email', value: address }), timezone)
+        const profile = await people.find({ kind: 'email', value: address })
+        const records = profile && wanted ? await recentSends(db, profile.id, wanted) : []
+        return {
+          ...(await show(address, profile, timezone)),
+          ...(wanted && { recent_sends: records.map((one) => showSend(sends.sendIdOf(one.messageId), one, timezone)) }),
+          ...(blasts && { recent_blasts: [] }),
+        }
       },
     },
 
@@ -66,8 +86,10 @@ export function emailEndpoint(parts: Parts, post: Operation): Endpoint {
         if (templateWishes?.size) change.templates = await templateChanges(templates, templateWishes)
         if (listWishes?.size) change.lists = await listChanges(lists, listWishes)
 
+        const verified = bool01(params, 'verified')
         const outcome = await profiles.change(change)
         if (!outcome.ok) throw refusal(outcome, change.person)
+        if (verified !== null) await setVerified(db, outcome.profileId, verified)
         const isPending = outcome.levelOutcome === 'needs_confirmation'
         if (isPending) await askForConfirmation(parts, outcome.profileId, change.act)
         // What a refused message answers comes after the saving, which stands.
@@ -102,10 +124,18 @@ export function emailEndpoint(parts: Parts, post: Operation): Endpoint {
       vars: Object.keys(profile.vars).length > 0 ? profile.vars : [],
       templates: await templateOptouts(parts, profile),
       optout: profile.level,
+      verified: (await isVerified(db, profile.id)) ? 1 : 0,
       hardbounce: mailbox === 'hardbounce' || mailbox === 'invalid' ? 1 : 0,
       lists_signup: Object.fromEntries(joined.map(([name, at]) => [name, formatRfc2822(at, zone)])),
     }
   }
+}
+
+/** Null when none are wanted. */
+function howMany(params: Params, name: string): number | null {
+  const wanted = integer(params, name)
+  if (wanted !== null && (wanted < 0 || wanted > MOST_RECENT)) throw invalidValue(name, `0 to ${MOST_RECENT}`)
+  return wanted || null
 }
 
 function readAddress(params: Params): string {

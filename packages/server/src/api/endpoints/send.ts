@@ -1,13 +1,13 @@
 import { Type } from 'typebox'
 import { formatRfc2822 } from '../../platform/time-text.ts'
 import { parseAddress } from '../../profiles/address.ts'
-import type { SendRecord } from '../../sends/read.ts'
-import type { SentOne } from '../../sends/sends.ts'
+import { type Refused, rehearse } from '../../sends/rehearse.ts'
+import type { SendRequest } from '../../sends/sends.ts'
 import type { Answer } from '../answer.ts'
 import { required, text } from '../coerce.ts'
 import type { Context, Endpoint, Operation } from '../endpoints.ts'
 import {
-  type ApiError,
+  ApiError,
   alreadySent,
   invalidEmail,
   keyConflict,
@@ -17,6 +17,7 @@ import {
   templateDisabled,
   unknownSend,
   unknownTemplate,
+  unverifiedSender,
 } from '../errors.ts'
 import type { Params } from '../parameters.ts'
 import type { ApiParts } from '../parts.ts'
@@ -29,6 +30,8 @@ import {
   readRecipientVars,
   readSchedule,
 } from '../send-params.ts'
+import { showSend } from '../send-view.ts'
+import { isVerifiedSender } from '../verified-senders.ts'
 import { anyMap, consentSchema, flag, nameOf, timeText } from './schemas.ts'
 
 const sendId = Type.String({ description: 'As the send answered it' })
@@ -63,15 +66,16 @@ const postParams = Type.Object({
       { description: 'At most one such message in a span, as in `{"name": "cart", "within_time": "+1 day"}`' },
     ),
   ),
+  data_feed_url: Type.Optional(Type.String({ description: 'A feed for this message; kept, and not fetched yet' })),
   send_id: Type.Optional(Type.String({ description: 'Change this scheduled message instead of sending one' })),
   consent: Type.Optional(consentSchema),
 })
 
+type Parts = Pick<ApiParts, 'config' | 'db' | 'clock' | 'sends' | 'settings' | 'templates' | 'profiles'>
+
 /** `send`: triggered messages. */
-export function sendEndpoint({
-  sends,
-  settings,
-}: Pick<ApiParts, 'sends' | 'settings'>): Endpoint & { post: Operation } {
+export function sendEndpoint(parts: Parts): Endpoint & { post: Operation } {
+  const { config, sends, settings, templates } = parts
   return {
     get: {
       summary: 'Show what became of a message',
@@ -113,9 +117,10 @@ export function sendEndpoint({
     const emails = readRecipients(params)
     const [first = ''] = emails
     if (!emails.some((email) => parseAddress(email))) throw invalidEmail(first)
-    const scheduledFor = readSchedule(params, context.now, zone) ?? undefined
-    const limit = readLimit(params, context.now, zone)
-    const outcome = await sends.send({
+    const times = createTimes()
+    const scheduledFor = times.read(() => readSchedule(params, context.now, zone)) ?? undefined
+    const limit = times.read(() => readLimit(params, context.now, zone))
+    const request: SendRequest = {
       template,
       emails,
       vars: readVars(params) ?? {},
@@ -124,11 +129,14 @@ export function sendEndpoint({
       scheduledFor,
       limit,
       origin: 'api',
-      act: readAct(context, params, zone),
-    })
+      act: times.read(() => readAct(context, params, zone)) ?? { via: 'api', evidence: 0, actor: context.apiKey.key },
+    }
+    const fault = times.fault() ?? (await unverified(template))
+    if (fault) throw (await refusedFirst(request)) ?? fault
+    const outcome = await sends.send(request)
     if (!outcome.ok) throw unknownTemplate(template)
     const sent = outcome.sends
-    const explain = (one: Refused) => refusal(one, template, limit?.name ?? '')
+    const explain = (one: Refused) => refusal(one, request)
     const [only] = sent
     if (only && (sent.length === 1 || sent.every((one) => !one.ok)) && !only.ok) throw explain(only)
     if (only?.ok && sent.length === 1) {
@@ -155,6 +163,22 @@ export function sendEndpoint({
     }
   }
 
+  /** The sender that the operator did not verify. Only looked for where the operator named some. */
+  async function unverified(name: string): Promise<ApiError | null> {
+    const current = await settings.get()
+    if (current.verified_senders === '') return null
+    const sender = (await templates.byName(name))?.fields.from_email ?? ''
+    return isVerifiedSender(sender, { settings: current, from: config.from }) ? null : unverifiedSender(sender)
+  }
+
+  /** What the call would be refused for apart from a fault of lower rank; null when it would go to anybody. */
+  async function refusedFirst(request: SendRequest): Promise<ApiError | null> {
+    const rehearsal = await rehearse(parts, request)
+    if (!rehearsal.ok) return unknownTemplate(request.template)
+    const [first] = rehearsal.refusals
+    return first && rehearsal.refusals.every((refused) => refused !== null) ? refusal(first, request) : null
+  }
+
   async function change(id: string, context: Context, params: Params, zone: string): Promise<Answer> {
     const outcome = await sends.update(id, {
       vars: readVars(params),
@@ -166,32 +190,27 @@ export function sendEndpoint({
   }
 }
 
-type Refused = Extract<SentOne, { ok: false }>
-
-function refusal({ code, reason, email }: Refused, template: string, limit: string): ApiError {
-  if (reason === 'invalid_email') return invalidEmail(email)
-  if (reason === 'template_disabled') return templateDisabled(template)
-  if (reason === 'limit') return sendLimitReached(limit)
-  if (reason === 'key_conflict') return keyConflict('email')
-  return refusedRecipient(code as RefusalCode, email)
-}
-
-function showSend(id: string, record: SendRecord, zone: string): Answer {
-  const { address, template, scheduledFor, sentAt } = record
+/** Reads times and keeps the first that nobody understands: whoever may not be written to is named before it. */
+function createTimes(): { read<T>(reader: () => T): T | undefined; fault(): ApiError | null } {
+  let fault: ApiError | null = null
   return {
-    send_id: id,
-    email: address,
-    template,
-    status: statusOf(record),
-    send_key: null,
-    ...(sentAt && { send_time: formatRfc2822(sentAt, zone) }),
-    ...(scheduledFor && { schedule_time: formatRfc2822(scheduledFor, zone) }),
+    read(reader) {
+      try {
+        return reader()
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.code !== 18) throw error
+        fault ??= error
+        return undefined
+      }
+    },
+    fault: () => fault,
   }
 }
 
-/** `unknown` is the API's word for everything that is neither waiting for its time, nor arrived, nor bounced. */
-function statusOf({ state, reason, scheduledFor }: SendRecord): string {
-  if (reason === 'hardbounce' || reason === 'softbounce') return reason
-  if (state === 'sent') return 'delivered'
-  return scheduledFor && (state === 'queued' || state === 'deferred') ? 'scheduled' : 'unknown'
+function refusal({ code, reason, email }: Refused, { template, limit }: SendRequest): ApiError {
+  if (reason === 'invalid_email') return invalidEmail(email)
+  if (reason === 'template_disabled') return templateDisabled(template)
+  if (reason === 'limit') return sendLimitReached(limit?.name ?? '')
+  if (reason === 'key_conflict') return keyConflict('email')
+  return refusedRecipient(code as RefusalCode, email)
 }

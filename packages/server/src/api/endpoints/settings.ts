@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Endpoint } from '../endpoints.ts'
 import type { ApiParts } from '../parts.ts'
+import { verifiedSenders } from '../verified-senders.ts'
 
 /** `settings`: how the account is set up. Plugins call it to see whether a key and secret are right. */
 export function settingsEndpoint({
@@ -13,15 +14,15 @@ export function settingsEndpoint({
       summary: 'Show the settings of the account; the cheapest way to test a key and secret',
       params: Type.Object({}),
       async handle({ apiKey }) {
-        const [{ timezone, sender_name }, primary] = await Promise.all([settings.get(), lists.all({ isPrimary: true })])
+        const [current, primary] = await Promise.all([settings.get(), lists.all({ isPrimary: true })])
         return {
           id: apiKey.key,
           customer_id: apiKey.key,
-          name: sender_name,
+          name: current.sender_name,
           domains: [new URL(config.publicUrl).host],
-          from_emails: [config.from.address],
+          from_emails: verifiedSenders({ settings: current, from: config.from }),
           lists_primary: primary.map(({ name }) => name),
-          timezone,
+          timezone: current.timezone,
           beacon_image: null,
           features: { spm_enabled: false },
         }

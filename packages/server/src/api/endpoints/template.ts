@@ -6,10 +6,11 @@ import type { LoadedTemplate } from '../../templates/templates.ts'
 import type { Answer } from '../answer.ts'
 import { bool01, integer, required, text } from '../coerce.ts'
 import type { Endpoint } from '../endpoints.ts'
-import { ApiError, templateInUse, tooLarge, unknownSample, unknownTemplate } from '../errors.ts'
+import { ApiError, templateInUse, tooLarge, unknownSample, unknownTemplate, unverifiedSender } from '../errors.ts'
 import type { Params } from '../parameters.ts'
 import type { ApiParts } from '../parts.ts'
 import { headerText, nameText, readChoices, readVars } from '../person-params.ts'
+import { isVerifiedSender } from '../verified-senders.ts'
 import { anyMap, choices, flag, nameOf } from './schemas.ts'
 
 /** Characters in one text of a template; mail programs cut messages off long before. */
@@ -48,7 +49,11 @@ const each = <Name extends string>(names: readonly Name[], schema: (name: Name) 
   Object.fromEntries(names.map((name) => [name, Type.Optional(schema(name))]))
 
 /** `template`: what triggered messages are made of. */
-export function templateEndpoint({ templates, settings }: Pick<ApiParts, 'templates' | 'settings'>): Endpoint {
+export function templateEndpoint({
+  config,
+  templates,
+  settings,
+}: Pick<ApiParts, 'config' | 'templates' | 'settings'>): Endpoint {
   return {
     get: {
       summary: 'Show one template, one of its revisions, or all templates',
@@ -87,6 +92,9 @@ export function templateEndpoint({ templates, settings }: Pick<ApiParts, 'templa
         const revisionId = integer(params, 'revision')
         const sample = nameText(params, 'sample')?.trim() || undefined
         if (revisionId !== null) await ofRevision(revisionId, name)
+        const senders = { settings: await settings.get(), from: config.from }
+        const sender = change.from_email?.trim() ?? ''
+        if (!isVerifiedSender(sender, senders)) throw unverifiedSender(sender)
         const outcome = await templates.save(name, change, {
           restore: revisionId ?? undefined,
           sample,

@@ -60,7 +60,7 @@ const saveParams = Type.Object({
   fields,
 })
 
-type Parts = Pick<ApiParts, 'log' | 'settings' | 'lists' | 'profiles' | 'templates' | 'sends' | 'purchases'> & {
+type Parts = Pick<ApiParts, 'db' | 'log' | 'settings' | 'lists' | 'profiles' | 'templates' | 'sends' | 'purchases'> & {
   people: People
 }
 
