@@ -1,4 +1,4 @@
-import { sign } from '../api/signature.ts'
+import { sign } from '../account/signature.ts'
 import type { Config } from '../config.ts'
 import type { RunningFairlead } from '../supervisor.ts'
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { verifySignature } from '../../src/account/signature.ts'
 import { ApiError } from '../../src/api/errors.ts'
 import { endpointParams, fromPairs, leaves, type Params, parseJson, type Value } from '../../src/api/parameters.ts'
 import { formPairs, readParams } from '../../src/api/request.ts'
-import { verifySignature } from '../../src/api/signature.ts'
 
 const secret = 'fedcba9876543210fedcba9876543210'
 const key = 'api_key=0123456789abcdef0123456789abcdef'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { sign, verifySignature } from '../../src/api/signature.ts'
+import { sign, verifySignature } from '../../src/account/signature.ts'
 
 const key = '0123456789abcdef0123456789abcdef'
 const secret = 'fedcba9876543210fedcba9876543210'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createKey, revokeKey } from '../../src/account/keys.ts'
-import { sign } from '../../src/api/signature.ts'
+import { sign } from '../../src/account/signature.ts'
 import { type House, key, openHouse, secret } from './support.ts'
 
 let house: House
