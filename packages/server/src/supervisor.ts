@@ -49,13 +49,14 @@ export async function startFairlead(config: Config, log: Log, stopWanted: AbortS
     stopWanted.throwIfAborted()
 
     const { account, migrated } = await roles.worker.prepare({ type: 'prepare', config, connection })
-    if (migrated.length > 0) log.info({ migrated }, 'migrated the database')
     stopWanted.throwIfAborted()
 
     const [address] = await Promise.all([
       roles.web.begin({ type: 'start', role: 'web', config, connection }),
       roles.worker.begin({ type: 'start', role: 'worker', config, connection }),
     ])
+    // Only now: a start that fails says one line, which is why it failed.
+    if (migrated.length > 0) log.info({ migrated }, 'migrated the database')
     return { address: address ?? config.publicUrl, account, dataDir: folder.path, stop }
   } catch (error) {
     await stop()
