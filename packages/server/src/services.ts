@@ -53,7 +53,7 @@ export async function createServices(foundations: Foundations): Promise<Services
   const waker = createWaker(db)
   const wake = () => waker.wake('delivery')
   const lists = createLists({ db, clock })
-  const profiles = createProfiles({ db, clock, settings, hash })
+  const profiles = createProfiles({ db, clock, settings, lists, hash })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: hasScheduledSends })
   const sends = createSends({ db, clock, settings, templates, profiles, ids: createSendIds(signingKeys), wake })
   const purchases = createPurchases({ db, clock, settings, profiles, templates, hash, wake })

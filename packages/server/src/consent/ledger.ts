@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
-import { sql } from 'kysely'
+import { createHash, hash } from 'node:crypto'
+import { type RawBuilder, sql } from 'kysely'
 import type { Queryable, Tx } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { shardOfId } from '../platform/shard.ts'
@@ -79,9 +79,8 @@ export function chain(head: Buffer | null, entries: readonly LedgerEntry[]): Cha
   let previous = head
   return entries.map((entry) => {
     const context = contextOf(entry)
-    const hash = hashOf(previous, entry, context)
-    const chained = { ...entry, context, prevHash: previous, hash }
-    previous = hash
+    const chained = { ...entry, context, prevHash: previous, hash: hashOf(previous, entry, context) }
+    previous = chained.hash
     return chained
   })
 }
@@ -90,10 +89,8 @@ function hashOf(previous: Buffer | null, entry: LedgerEntry, context: JsonObject
   const { profileId, addressHmac, at, recordedAt, subject, from, to, event, act } = entry
   const fields = [profileId, addressHmac?.toString('hex') ?? null, at.toISOString(), recordedAt.toISOString()]
   const told = [subject, from, to, event, act.via, act.actor ?? null, act.evidence, context]
-  return createHash('sha256')
-    .update(previous ?? '')
-    .update(JSON.stringify([...fields, ...told]))
-    .digest()
+  const row = Buffer.from(JSON.stringify([...fields, ...told]))
+  return hash('sha256', previous ? Buffer.concat([previous, row]) : row, 'buffer')
 }
 
 function contextOf({ act, note }: LedgerEntry): JsonObject {
@@ -112,9 +109,13 @@ function contextOf({ act, note }: LedgerEntry): JsonObject {
 
 /** Writes entries; the rows can never be changed or removed again. */
 export async function writeLedger(tx: Tx, entries: readonly ChainedEntry[]): Promise<void> {
-  if (entries.length === 0) return
+  if (entries.length > 0) await ledgerInsert(entries).execute(tx)
+}
+
+/** The statement that writes entries, of which there is at least one. */
+export function ledgerInsert(entries: readonly ChainedEntry[]): RawBuilder<unknown> {
   const column = <T>(read: (entry: ChainedEntry) => T) => entries.map(read)
-  await sql`
+  return sql`
     insert into consent_ledger (shard, id, profile_id, address_hmac, at, recorded_at, subject, from_state, to_state,
       event, via, actor, evidence, context, prev_hash, hash)
     select shard, nextval('ledger_number') * 64 + shard, profile_id, address_hmac, at, recorded_at, subject, from_state,
@@ -129,7 +130,7 @@ export async function writeLedger(tx: Tx, entries: readonly ChainedEntry[]): Pro
       ${column((e) => e.prevHash)}::bytea[], ${column((e) => e.hash)}::bytea[])
       with ordinality as e(shard, profile_id, address_hmac, at, recorded_at, subject, from_state, to_state, event, via,
         actor, evidence, context, prev_hash, hash, n)
-    order by n`.execute(tx)
+    order by n`
 }
 
 /** A person's ledger, oldest first. */

@@ -72,8 +72,8 @@ export interface Lists {
   ensure(names: readonly string[]): Promise<Map<string, number>>
   /** Ids of those that exist, by name. */
   find(names: readonly string[]): Promise<Map<string, number>>
-  /** Those that exist, by id. */
-  byIds(ids: readonly number[]): Promise<Map<number, ListLabel>>
+  /** Those that exist, by id. Mostly answered from memory; `q` for callers inside a transaction. */
+  byIds(ids: readonly number[], q?: Queryable): Promise<Map<number, ListLabel>>
   get(ref: ListRef): Promise<List | null>
   /** Sorted by name as bytes: upper case before lower case. */
   all(filter?: { type?: 'normal' | 'smart'; isPrimary?: boolean }): Promise<List[]>
@@ -133,7 +133,7 @@ export function createLists({ db, clock }: { db: Database; clock: Clock }): List
       return found
     },
 
-    async byIds(ids) {
+    async byIds(ids, q = db) {
       const labels = new Map<number, ListLabel>()
       const missing: number[] = []
       for (const id of ids) {
@@ -143,7 +143,7 @@ export function createLists({ db, clock }: { db: Database; clock: Clock }): List
       }
       if (missing.length === 0) return labels
       const { rows } = await sql<{ id: number; name: string; public_name: string | null; type: string }>`
-        select id, name, public_name, type from list where id = any(${missing}::int[])`.execute(db)
+        select id, name, public_name, type from list where id = any(${missing}::int[])`.execute(q)
       for (const { id, name, public_name, type } of rows) {
         const label = { name, publicName: public_name, type }
         labelsById.set(id, label)

@@ -1,6 +1,9 @@
-import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
+import type { Socket } from 'node:net'
+import { Kysely, PostgresDialect, type PostgresDialectConfig, sql, type Transaction } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import pg from 'pg'
+import { arrayText } from './array-text.ts'
+import { PipeliningDriver } from './together.ts'
 
 /**
  * The tables. Each capability adds its own by declaration merging next to the code that owns them:
@@ -49,7 +52,20 @@ export function openDatabase(settings: ConnectionSettings, size = 10): Database 
   // An idle connection that breaks (the database restarts) is replaced at the next use: nothing to do here,
   // but without a listener Node would end the process.
   pool.on('error', () => {})
-  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+  return new Kysely<Schema>({ dialect: new PipeliningDialect({ pool }) })
+}
+
+class PipeliningDialect extends PostgresDialect {
+  readonly #config: PostgresDialectConfig
+
+  constructor(config: PostgresDialectConfig) {
+    super(config)
+    this.#config = config
+  }
+
+  override createDriver() {
+    return new PipeliningDriver(this.#config)
+  }
 }
 
 /** Most statements that a pool prepares; past this, new ones are sent unprepared, so that memory stays bounded. */
@@ -57,19 +73,31 @@ const MOST_PREPARED = 500
 
 /**
  * Connections that prepare what they run: our statements are few and come again and again, and planning them anew
- * costs as much as running them. The name follows from the text, so all connections of a pool agree.
+ * costs as much as running them. The name follows from the text, so all connections of a pool agree. What is asked in
+ * one turn of the event loop leaves in one packet.
  */
 function preparingClient(): typeof pg.Client {
   const names = new Map<string, string>()
   return class extends pg.Client {
     // biome-ignore lint/suspicious/noExplicitAny: the base method has a dozen signatures
     override query(...args: any[]): any {
+      this.#gather()
       const [text, values] = args
       const isPlain = typeof text === 'string' && Array.isArray(values) && values.length > 0
       if (!isPlain || (names.size >= MOST_PREPARED && !names.has(text))) return super.query(...(args as [string]))
       const name = names.get(text) ?? `fairlead_${names.size}`
       names.set(text, name)
-      return super.query({ name, text, values })
+      return super.query({
+        name,
+        text,
+        values: values.map((value) => (Array.isArray(value) ? arrayText(value) : value)),
+      })
+    }
+
+    #gather(): void {
+      const { stream } = (this as unknown as { connection: { stream: Socket } }).connection
+      stream.cork()
+      process.nextTick(() => stream.uncork())
     }
   }
 }

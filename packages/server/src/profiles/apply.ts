@@ -1,13 +1,16 @@
+import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
-import { chain, writeLedger } from '../consent/ledger.ts'
+import type { AddressHash } from '../account/pepper.ts'
+import { chain, ledgerInsert, writeLedger } from '../consent/ledger.ts'
 import type { Tx } from '../platform/database.ts'
-import { shardOfId, shardOfKey } from '../platform/shard.ts'
-import { emitSignals } from '../signals/emit.ts'
+import { shardOfId } from '../platform/shard.ts'
+import { asOneStatement, inOneTrip } from '../platform/together.ts'
+import { signalInsert } from '../signals/emit.ts'
 import type { ChangeOutcome, ProfileChange } from './change.ts'
 import { applyDeliverability } from './deliverability.ts'
 import { inherit } from './inherit.ts'
 import { answers, findOwners, keyText, loadStates, type StoredKey } from './read.ts'
-import { erase } from './remember.ts'
+import { erase, type Remembered, readRemembered, recall, remember } from './remember.ts'
 import { fold } from './rule.ts'
 import './tables.ts'
 import { takeKeys } from './take-keys.ts'
@@ -25,7 +28,7 @@ import {
   WriteConflict,
   working,
 } from './working.ts'
-import { claimKeys, newIds, releaseKeys, writeProfiles } from './write.ts'
+import { claimKeys, profileWrites, releaseKeys } from './write.ts'
 
 /**
  * Applies changes inside the caller's transaction: locks the people, folds the changes in order, writes everything
@@ -34,21 +37,28 @@ import { claimKeys, newIds, releaseKeys, writeProfiles } from './write.ts'
 export async function applyChanges(
   tx: Tx,
   changes: readonly ProfileChange[],
-  context: ApplyContext,
+  given: ApplyContext,
 ): Promise<ChangeOutcome[]> {
+  const context = { ...given, hash: remembering(given.hash) }
   const plans = changes.map(planOf)
   await spendTokens(tx, plans, context.now)
   const owners = await findOwners(tx, keysWanted(plans))
-  const fresh = await createMissing(tx, plans, owners)
+  const { fresh, remembered } = await createMissing(tx, plans, owners, context)
   const people = await loadPeople(tx, plans, owners, fresh, context)
-  await inherit(tx, plans, people, owners, context)
+  await inherit(tx, plans, people, owners, remembered, context)
   await applyDeliverability(tx, plans, people, owners, context)
-  const names = await listNames(tx, changes)
+  const names = await context.lists.byIds(
+    [...new Set(changes.flatMap((change) => [...(change.lists?.keys() ?? [])]))],
+    tx,
+  )
   const outcomes: ChangeOutcome[] = []
   for (const plan of plans) outcomes.push(await applyOne(tx, plan, people, owners, names, context))
   await writePeople(tx, people, context)
   return outcomes
 }
+
+/** Bytes of a person's salt. */
+const SALT = 8
 
 async function spendTokens(tx: Tx, plans: Plan[], now: Date): Promise<void> {
   const spending = plans.filter((plan) => plan.change.spend && !plan.problem)
@@ -63,37 +73,31 @@ async function spendTokens(tx: Tx, plans: Plan[], now: Date): Promise<void> {
 }
 
 /** Makes profiles for names that nobody holds; `owners` learns of them. */
-async function createMissing(tx: Tx, plans: readonly Plan[], owners: Map<string, number>): Promise<Set<number>> {
-  const created = new Set<number>()
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const missing = new Map<string, StoredKey>()
-    for (const { change, key, keys, problem } of plans) {
-      if (problem || !key || owners.has(keyText(key)) || change.create === false || change.erase) continue
-      const holder = keys.find((other) => owners.has(keyText(other)))
-      // A new name for somebody who is known by another: merging is just giving them the name.
-      if (holder && change.keysConflict === 'merge') owners.set(keyText(key), owners.get(keyText(holder))!)
-      else if (!holder) missing.set(keyText(key), key)
-    }
-    if (missing.size === 0) return created
-    const keys = [...missing.values()]
-    const ids = await newIds(
-      tx,
-      keys.map((key) => shardOfKey(key.kind, key.value)),
-    )
-    const claims = keys.map((key, index) => ({ key, profileId: ids[index]! }))
-    const taken = new Set((await claimKeys(tx, claims)).map((key) => keyText(key as StoredKey)))
-    const lost: StoredKey[] = []
-    for (const { key, profileId } of claims) {
-      if (!taken.has(keyText(key))) lost.push(key)
-      else {
-        owners.set(keyText(key), profileId)
-        created.add(profileId)
-      }
-    }
-    if (lost.length === 0) return created
-    for (const [text, id] of await findOwners(tx, lost)) owners.set(text, id)
+async function createMissing(
+  tx: Tx,
+  plans: readonly Plan[],
+  owners: Map<string, number>,
+  { hash }: ApplyContext,
+): Promise<{ fresh: Set<number>; remembered: Map<string, Remembered> }> {
+  const missing = new Map<string, StoredKey>()
+  for (const { change, key, keys, problem } of plans) {
+    if (problem || !key || owners.has(keyText(key)) || change.create === false || change.erase) continue
+    const holder = keys.find((other) => owners.has(keyText(other)))
+    // A new name for somebody who is known by another: merging is just giving them the name.
+    if (holder && change.keysConflict === 'merge') owners.set(keyText(key), owners.get(keyText(holder))!)
+    else if (!holder) missing.set(keyText(key), key)
   }
-  throw new WriteConflict('other writers kept creating and removing the same people')
+  if (missing.size === 0) return { fresh: new Set(), remembered: new Map() }
+  const keys = [...missing.values()]
+  const hmacs = keys.filter((key) => key.kind === 'email').map((key) => hash(key.value))
+  const [claimed, recalled] = await inOneTrip(
+    tx,
+    claimKeys(keys.map((key) => ({ key, profileId: null }))),
+    recall(hmacs),
+  )
+  if (claimed.rows.length < keys.length) throw new WriteConflict('another writer created the same people')
+  for (const { kind, value, profile_id } of claimed.rows) owners.set(keyText({ kind, value }), profile_id)
+  return { fresh: new Set(claimed.rows.map((row) => row.profile_id)), remembered: readRemembered(recalled.rows) }
 }
 
 async function loadPeople(
@@ -117,21 +121,16 @@ async function loadPeople(
   const known = [...ids].filter((id) => !fresh.has(id))
   const people: People = new Map()
   for (const [id, state] of await loadStates(tx, known, true)) people.set(id, working(state, false))
+  const salts = randomBytes(SALT * fresh.size)
+  let made = 0
   for (const plan of plans) {
     const id = personId(plan, owners)
-    if (id !== null && fresh.has(id) && !people.has(id)) people.set(id, working(newState(id, plan, now), true))
+    if (id === null || !fresh.has(id) || people.has(id)) continue
+    const salt = salts.subarray(SALT * made, SALT * (made + 1))
+    people.set(id, working(newState(id, plan, now, salt), true))
+    made += 1
   }
   return people
-}
-
-async function listNames(tx: Tx, changes: readonly ProfileChange[]): Promise<Map<number, string>> {
-  const ids = [...new Set(changes.flatMap((change) => [...(change.lists?.keys() ?? [])]))]
-  if (ids.length === 0) return new Map()
-  const { rows } = await sql<{
-    id: number
-    name: string
-  }>`select id, name from list where id = any(${ids}::int[])`.execute(tx)
-  return new Map(rows.map((row) => [row.id, row.name]))
 }
 
 async function applyOne(
@@ -139,7 +138,7 @@ async function applyOne(
   plan: Plan,
   people: People,
   owners: Map<string, number>,
-  names: ReadonlyMap<number, string>,
+  names: ReadonlyMap<number, { name: string }>,
   context: ApplyContext,
 ): Promise<ChangeOutcome> {
   if (plan.problem) return plan.problem
@@ -154,12 +153,15 @@ async function applyOne(
   const created = person.isNew
   const conflict = await takeKeys(tx, plan, person, people, owners, context)
   if (conflict) {
-    if (created) await forget(tx, plan, person, owners)
+    if (created) {
+      person.isGone = true
+      await forget(tx, plan, person, owners, context)
+    }
     return conflict
   }
   person.act = change.act
-  const addressHmac = hmacOf(person.after, context)
   if (change.erase) {
+    const addressHmac = hmacOf(person.after, context)
     person.ledger.push(entryOf(person.after, 'profile', 'erased', change, addressHmac, context.now))
     await writeLedger(tx, chain(person.after.ledgerHead, person.ledger))
     person.isGone = true
@@ -168,7 +170,12 @@ async function applyOne(
   }
   for (const [template, wish] of change.templates ?? []) person.templateNames.set(template, wish.name)
   const { now, settings } = context
-  const rule = { now, settings, addressHmac, listName: (list: number) => names.get(list) ?? String(list) }
+  const rule = {
+    now,
+    settings,
+    addressHmac: () => hmacOf(person.after, context),
+    listName: (list: number) => names.get(list)?.name ?? String(list),
+  }
   const folded = fold(person.after, change, rule)
   person.after = folded.state
   person.ledger.push(...folded.ledger)
@@ -179,11 +186,17 @@ async function applyOne(
 }
 
 /** A person made for a change that was then refused was never there. */
-async function forget(tx: Tx, { key }: Plan, person: Working, owners: Map<string, number>): Promise<void> {
-  person.isGone = true
+async function forget(
+  tx: Tx,
+  { key }: Plan,
+  { after, recalled }: Working,
+  owners: Map<string, number>,
+  { now }: ApplyContext,
+): Promise<void> {
   if (!key) return
   owners.delete(keyText(key))
   await releaseKeys(tx, [key])
+  if (recalled) await remember(tx, key.value, after, recalled.addressHmac, now)
 }
 
 const NOTHING = { levelOutcome: null, joined: [], left: [] }
@@ -196,10 +209,19 @@ async function writePeople(tx: Tx, people: People, { now }: ApplyContext): Promi
     if (last) person.after = { ...person.after, ledgerHead: last.hash }
     return chained
   })
-  await writeProfiles(tx, kept, now)
-  await writeLedger(tx, entries)
-  await emitSignals(
-    tx,
-    kept.flatMap((person) => person.signals),
-  )
+  const signals = kept.flatMap((person) => person.signals)
+  const writes = profileWrites(kept, now)
+  if (entries.length > 0) writes.push(ledgerInsert(entries))
+  if (signals.length > 0) writes.push(signalInsert(signals))
+  await asOneStatement(tx, writes)
+}
+
+/** Each address is hashed once in a batch, however often it is asked for. */
+function remembering(hash: AddressHash): AddressHash {
+  const known = new Map<string, Buffer>()
+  return (address) => {
+    const found = known.get(address) ?? hash(address)
+    known.set(address, found)
+    return found
+  }
 }

@@ -115,7 +115,15 @@ export interface LevelChange {
    * token's minting, a form's rendering, a flow's trigger): the newest human decision wins.
    */
   unlessRefusedAfter?: Date
+  /**
+   * When a refusal was made that is recorded only now: the database was away. It is dropped as `superseded` when email
+   * was switched on after that moment.
+   */
+  refusedAt?: Date
 }
+
+/** Ways by which a human being, not an automaton, refuses mail. */
+export const HUMAN: ReadonlySet<Via> = new Set(['api', 'hosted_page', 'one_click', 'mailto', 'complaint', 'ui'])
 
 /** What became of a level change. `needs_confirmation`: the proof does not suffice for why the person left. */
 export type LevelOutcome = 'applied' | 'noop' | 'superseded' | 'needs_confirmation'

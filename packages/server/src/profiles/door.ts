@@ -1,4 +1,5 @@
 import type { AddressHash } from '../account/pepper.ts'
+import type { Lists } from '../lists/lists.ts'
 import type { Clock } from '../platform/clock.ts'
 import { coalesce } from '../platform/coalesce.ts'
 import type { Database, Tx } from '../platform/database.ts'
@@ -21,6 +22,7 @@ export interface ProfilesParts {
   db: Database
   clock: Clock
   settings: SettingsCache
+  lists: Pick<Lists, 'byIds'>
   hash: AddressHash
 }
 
@@ -31,9 +33,9 @@ const LANES = 1
 const ATTEMPTS = 5
 
 /** Opens the door. */
-export function createProfiles({ db, clock, settings, hash }: ProfilesParts): Profiles {
+export function createProfiles({ db, clock, settings, lists, hash }: ProfilesParts): Profiles {
   const changeIn = async (tx: Tx, changes: readonly ProfileChange[]) =>
-    applyChanges(tx, changes, { now: clock.now(), settings: await settings.get(), hash })
+    applyChanges(tx, changes, { now: clock.now(), settings: await settings.get(tx), lists, hash })
 
   const changeAll = (changes: readonly ProfileChange[]) =>
     retrying(() => db.transaction().execute((tx) => changeIn(tx, changes)))

@@ -1,7 +1,8 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { levelOf } from '../consent/levels.ts'
 import type { Queryable } from '../platform/database.ts'
 import { shardOfId, shardOfKey } from '../platform/shard.ts'
+import { inOneTrip } from '../platform/together.ts'
 import { parseAddress } from './address.ts'
 import type { KeyKind, PersonRef, ProfileState, Via } from './change.ts'
 import { carries, idInside } from './ids.ts'
@@ -95,22 +96,26 @@ export async function loadStates(
 ): Promise<Map<number, ProfileState>> {
   if (ids.length === 0) return new Map()
   const wanted = [...new Set(ids)].sort((a, b) => a - b)
-  if (lock) {
-    // A separate statement: the one below then reads lists as they are once the lock is held.
-    await sql`select 1 from profile p
-      join unnest(${wanted.map(shardOfId)}::smallint[], ${wanted}::bigint[]) as w(shard, id) using (shard, id)
-      order by p.id for update of p`.execute(q)
-  }
-  const { rows } = await sql<LoadedRow>`
+  // Locked by a statement of its own, so that the next one reads lists as they are once the lock is held.
+  const { rows } = lock
+    ? (await inOneTrip(q, lockRows(wanted), readRows(wanted)))[1]
+    : await readRows(wanted).execute(q)
+  return new Map(rows.map((row) => [row.id, stateOf(row)]))
+}
+
+const lockRows = (ids: readonly number[]) => sql`
+    select 1 from profile p
+    join unnest(${ids.map(shardOfId)}::smallint[], ${ids}::bigint[]) as w(shard, id) using (shard, id)
+    order by p.id for update of p`
+
+const readRows = (ids: readonly number[]): RawBuilder<LoadedRow> => sql<LoadedRow>`
     select p.*,
       (select json_agg(json_build_array(m.list_id, m.joined_at)) from list_member m
         where m.shard = p.shard and m.profile_id = p.id) as lists,
       (select json_agg(t.template_id) from template_optout t
         where t.shard = p.shard and t.profile_id = p.id) as templates
-    from unnest(${wanted.map(shardOfId)}::smallint[], ${wanted}::bigint[]) as w(shard, id)
-    join profile p using (shard, id)`.execute(q)
-  return new Map(rows.map((row) => [row.id, stateOf(row)]))
-}
+    from unnest(${ids.map(shardOfId)}::smallint[], ${ids}::bigint[]) as w(shard, id)
+    join profile p using (shard, id)`
 
 function stateOf(row: LoadedRow): ProfileState {
   return {

@@ -4,7 +4,7 @@ import { isWeaker, type Level, stricter } from '../consent/levels.ts'
 import type { JsonObject } from '../platform/json.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { NewSignal } from '../signals/emit.ts'
-import type { Act, LevelOutcome, ListSource, ProfileChange, ProfileState, Via } from './change.ts'
+import { type Act, HUMAN, type LevelOutcome, type ListSource, type ProfileChange, type ProfileState } from './change.ts'
 
 /** What a change made of a profile. `state` is a new value; the one passed in is untouched. */
 export interface Folded {
@@ -20,13 +20,11 @@ export interface RuleContext {
   now: Date
   settings: Settings
   /** Keyed hash of the person's address, for the ledger. */
-  addressHmac: Buffer | null
+  addressHmac: () => Buffer | null
   /** Names of the lists the change speaks of. */
   listName(id: number): string
 }
 
-/** Ways by which a human being, not an automaton, refuses mail. */
-const HUMAN: ReadonlySet<Via> = new Set(['api', 'hosted_page', 'one_click', 'mailto', 'complaint', 'ui'])
 const PERSON_ORIGINATED: ReadonlySet<ListSource> = new Set(['hosted_page', 'site_form', 'confirm_link', 'link_param'])
 
 /**
@@ -41,7 +39,7 @@ export function fold(before: ProfileState, change: ProfileChange, context: RuleC
   const folded: Folded = { state, ledger: [], signals: [], levelOutcome: null, joined: [], left: [] }
   const note = (subject: string, from: string | null, to: string | null, event: LedgerEvent, about?: string) => {
     const at = change.act.decidedAt ?? now
-    const { addressHmac } = context
+    const addressHmac = context.addressHmac()
     const entry = { profileId: state.id, addressHmac, at, recordedAt: now, subject, from, to, event, act: change.act }
     folded.ledger.push(about === undefined ? entry : { ...entry, note: about })
   }
@@ -50,7 +48,7 @@ export function fold(before: ProfileState, change: ProfileChange, context: RuleC
   }
 
   if (change.vars) state.vars = mergeVars(state.vars, change.vars)
-  if (change.sms) state.sms = { ...state.sms, ...change.sms }
+  if (change.sms) foldSms(change.sms)
   if (change.pixelConsent !== undefined && change.pixelConsent !== state.pixelConsent) {
     note('pixel', state.pixelConsent, change.pixelConsent, change.pixelConsent === 'opt-in' ? 'opted_in' : 'opted_out')
     state.pixelConsent = change.pixelConsent
@@ -68,8 +66,11 @@ export function fold(before: ProfileState, change: ProfileChange, context: RuleC
   return folded
 
   function foldLevel(wanted: NonNullable<ProfileChange['level']>): LevelOutcome {
+    const at = wanted.refusedAt ?? now
+    // Level `none` with a date was reached by opting in: whoever did so later has changed their mind.
+    if (wanted.refusedAt && state.level === 'none' && state.levelAt && state.levelAt > at) return 'superseded'
     const refuses = wanted.to !== 'none' && HUMAN.has(change.act.via)
-    if (refuses) state.refusedAt = now
+    if (refuses && !(state.refusedAt && state.refusedAt > at)) state.refusedAt = at
     const to = aimOf(state.level, wanted)
     if (to === state.level) return 'noop'
     if (isWeaker(to, state.level)) {
@@ -91,11 +92,20 @@ export function fold(before: ProfileState, change: ProfileChange, context: RuleC
       ...(change.act.reason === undefined ? {} : { reason: change.act.reason }),
       ...(change.act.messageId === undefined ? {} : { messageId: change.act.messageId }),
     })
-    if (state.level === 'none') state.optoutAt = now
+    if (state.level === 'none') state.optoutAt = at
     state.level = to
-    state.levelAt = now
+    state.levelAt = at
     state.levelVia = change.act.via
     return 'applied'
+  }
+
+  function foldSms(sms: NonNullable<ProfileChange['sms']>): void {
+    for (const channel of ['marketing', 'transactional'] as const) {
+      const [from, to] = [state.sms[channel] ?? null, sms[channel] ?? null]
+      if (!(channel in sms) || from === to) continue
+      note(`sms:${channel}`, from, to, to === 'opt-out' ? 'opted_out' : 'opted_in')
+    }
+    state.sms = { ...state.sms, ...sms }
   }
 
   function foldLists(lists: ReadonlyMap<number, boolean>): void {

@@ -36,7 +36,7 @@ export async function takeKeys(
 
 function holds(state: ProfileState, key: StoredKey): boolean {
   const held = key.kind === 'email' ? state.email : state.keys[key.kind]
-  return held !== null && held !== undefined && storedKey(key.kind, held)?.value === key.value
+  return held !== null && held !== undefined && (held === key.value || storedKey(key.kind, held)?.value === key.value)
 }
 
 async function replaceKey(
@@ -53,8 +53,8 @@ async function replaceKey(
     owners.delete(keyText(old))
   }
   if (owners.get(keyText(key)) !== after.id) {
-    const taken = await claimKeys(tx, [{ key, profileId: after.id }])
-    if (taken.length === 0) throw new WriteConflict('another writer took a key meanwhile')
+    const { rows } = await claimKeys([{ key, profileId: after.id }]).execute(tx)
+    if (rows.length === 0) throw new WriteConflict('another writer took a key meanwhile')
     owners.set(keyText(key), after.id)
   } else {
     await sql`insert into profile_key (shard, kind, value, profile_id)

@@ -1,18 +1,20 @@
-import { randomBytes } from 'node:crypto'
 import type { AddressHash } from '../account/pepper.ts'
 import type { LedgerEntry } from '../consent/ledger.ts'
+import type { Lists } from '../lists/lists.ts'
 import { shardOfId } from '../platform/shard.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { NewSignal } from '../signals/emit.ts'
 import type { ChangeOutcome, KeyKind, ProfileChange, ProfileState } from './change.ts'
 import { idInside } from './ids.ts'
 import { keyText, type StoredKey, storedKey } from './read.ts'
+import type { Remembered } from './remember.ts'
 import type { Written } from './write.ts'
 
 /** What applying changes needs besides the transaction. */
 export interface ApplyContext {
   now: Date
   settings: Settings
+  lists: Pick<Lists, 'byIds'>
   hash: AddressHash
 }
 
@@ -36,6 +38,8 @@ export interface Working extends Written {
   isNew: boolean
   /** Erased or merged away: nothing is written back. */
   isGone: boolean
+  /** What was remembered of their address from before an erasure. */
+  recalled: Remembered | null
   templateNames: Map<number, string | null>
 }
 
@@ -73,11 +77,16 @@ export function keysWanted(plans: readonly Plan[]): StoredKey[] {
 export function working(state: ProfileState, isNew: boolean): Working {
   const act = { via: 'system', evidence: 0 } as const
   const before = isNew ? null : state
-  return { before, after: state, act, ledger: [], signals: [], isNew, isGone: false, templateNames: new Map() }
+  const written = { before, after: state, act, templateNames: new Map<number, string | null>() }
+  return { ...written, ledger: [], signals: [], isNew, isGone: false, recalled: null }
 }
 
-/** A person who comes to be by a change. */
-export function newState(id: number, { change, key }: Plan, now: Date): ProfileState {
+/**
+ * A person who comes to be by a change.
+ *
+ * @param salt eight random bytes
+ */
+export function newState(id: number, { change, key }: Plan, now: Date, salt: Buffer): ProfileState {
   const { person } = change
   const text = String(person.value).trim()
   return {
@@ -100,7 +109,7 @@ export function newState(id: number, { change, key }: Plan, now: Date): ProfileS
     lists: new Map(),
     templateOptouts: new Set(),
     ledgerHead: null,
-    salt: randomBytes(8),
+    salt,
   }
 }
 

@@ -1,8 +1,8 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { rankOf } from '../consent/levels.ts'
 import type { Tx } from '../platform/database.ts'
-import { shardOfId, shardOfKey } from '../platform/shard.ts'
-import type { Act, ProfileState } from './change.ts'
+import { SHARDS, shardOfId, shardOfKey } from '../platform/shard.ts'
+import type { Act, KeyKind, ProfileState } from './change.ts'
 import type { StoredKey } from './read.ts'
 
 /** A profile before (null: new) and after its changes. */
@@ -15,15 +15,13 @@ export interface Written {
 }
 
 /**
- * Writes profiles back with a fixed number of statements, whatever their number; what did not change is not written.
+ * The statements that write profiles back; what did not change is not written. No two touch the same row, so that they
+ * may run as one (platform/together.ts).
  */
-export async function writeProfiles(tx: Tx, all: readonly Written[], now: Date): Promise<void> {
-  await upsert(
-    tx,
-    all.filter(({ before, after }) => before === null || differs(before, after)).map(({ after }) => after),
-  )
-  await writeMemberships(tx, all, now)
-  await writeTemplateOptouts(tx, all, now)
+export function profileWrites(all: readonly Written[], now: Date): Array<RawBuilder<unknown>> {
+  const changed = all.filter(({ before, after }) => before === null || differs(before, after))
+  const profiles = changed.length > 0 ? [upsert(changed.map(({ after }) => after))] : []
+  return [...profiles, ...membershipWrites(all, now), ...templateOptoutWrites(all, now)]
 }
 
 const PLAIN = [
@@ -47,10 +45,9 @@ function differs(before: ProfileState, after: ProfileState): boolean {
   )
 }
 
-async function upsert(tx: Tx, states: readonly ProfileState[]): Promise<void> {
-  if (states.length === 0) return
+function upsert(states: readonly ProfileState[]): RawBuilder<unknown> {
   const column = <T>(read: (state: ProfileState) => T) => states.map(read)
-  await sql`
+  return sql`
     insert into profile (shard, id, email, keys, level, level_at, level_via, refused_at, complained_at, vars, sms,
       pixel_consent, created_at, signup_at, login_at, optout_at, ledger_head, salt)
     select * from unnest(
@@ -67,41 +64,52 @@ async function upsert(tx: Tx, states: readonly ProfileState[]): Promise<void> {
       level_at = excluded.level_at, level_via = excluded.level_via, refused_at = excluded.refused_at,
       complained_at = excluded.complained_at, vars = excluded.vars, sms = excluded.sms,
       pixel_consent = excluded.pixel_consent, signup_at = excluded.signup_at, login_at = excluded.login_at,
-      optout_at = excluded.optout_at, ledger_head = excluded.ledger_head`.execute(tx)
+      optout_at = excluded.optout_at, ledger_head = excluded.ledger_head`
 }
 
-async function writeMemberships(tx: Tx, all: readonly Written[], now: Date): Promise<void> {
+function membershipWrites(all: readonly Written[], now: Date): Array<RawBuilder<unknown>> {
   const joined: Array<{ id: number; list: number; at: Date }> = []
+  const back: Array<{ id: number; list: number }> = []
   const left: Array<{ id: number; list: number; via: string }> = []
   for (const { before, after, act } of all) {
     if (before?.lists === after.lists) continue
-    for (const [list, at] of after.lists) if (!before?.lists.has(list)) joined.push({ id: after.id, list, at })
+    for (const [list, at] of after.lists) {
+      if (before?.lists.has(list)) continue
+      joined.push({ id: after.id, list, at })
+      // Somebody new has left nothing yet.
+      if (before) back.push({ id: after.id, list })
+    }
     for (const list of before?.lists.keys() ?? []) {
       if (!after.lists.has(list)) left.push({ id: after.id, list, via: act.via })
     }
   }
+  const writes: Array<RawBuilder<unknown>> = []
   if (joined.length > 0) {
-    const columns = [joined.map((row) => shardOfId(row.id)), joined.map((row) => row.id), joined.map((row) => row.list)]
-    await sql`
-      with row as (select * from unnest(${columns[0]}::smallint[], ${columns[1]}::bigint[], ${columns[2]}::int[],
-          ${joined.map((row) => row.at)}::timestamptz[]) as r(shard, profile_id, list_id, joined_at)),
-        forgotten as (delete from list_left l using row
-          where l.shard = row.shard and l.profile_id = row.profile_id and l.list_id = row.list_id)
-      insert into list_member select * from row on conflict do nothing`.execute(tx)
+    writes.push(sql`
+      insert into list_member select * from unnest(${joined.map((row) => shardOfId(row.id))}::smallint[],
+        ${joined.map((row) => row.id)}::bigint[], ${joined.map((row) => row.list)}::int[],
+        ${joined.map((row) => row.at)}::timestamptz[])
+      on conflict do nothing`)
   }
+  if (back.length > 0) writes.push(removeListRows('list_left', back))
   if (left.length > 0) {
-    const columns = [left.map((row) => shardOfId(row.id)), left.map((row) => row.id), left.map((row) => row.list)]
-    await sql`
-      with row as (select * from unnest(${columns[0]}::smallint[], ${columns[1]}::bigint[], ${columns[2]}::int[],
-          ${left.map((row) => row.via)}::text[]) as r(shard, profile_id, list_id, via)),
-        gone as (delete from list_member m using row
-          where m.shard = row.shard and m.profile_id = row.profile_id and m.list_id = row.list_id)
-      insert into list_left select shard, profile_id, list_id, ${now}, via from row
-      on conflict (shard, profile_id, list_id) do update set left_at = excluded.left_at, via = excluded.via`.execute(tx)
+    writes.push(removeListRows('list_member', left))
+    writes.push(sql`
+      insert into list_left select shard, profile_id, list_id, ${now}, via
+      from unnest(${left.map((row) => shardOfId(row.id))}::smallint[], ${left.map((row) => row.id)}::bigint[],
+        ${left.map((row) => row.list)}::int[], ${left.map((row) => row.via)}::text[])
+        as r(shard, profile_id, list_id, via)
+      on conflict (shard, profile_id, list_id) do update set left_at = excluded.left_at, via = excluded.via`)
   }
+  return writes
 }
 
-async function writeTemplateOptouts(tx: Tx, all: readonly Written[], now: Date): Promise<void> {
+const removeListRows = (table: 'list_left' | 'list_member', gone: ReadonlyArray<{ id: number; list: number }>) => sql`
+      delete from ${sql.table(table)} m using unnest(${gone.map((row) => shardOfId(row.id))}::smallint[],
+        ${gone.map((row) => row.id)}::bigint[], ${gone.map((row) => row.list)}::int[]) as r(shard, profile_id, list_id)
+      where m.shard = r.shard and m.profile_id = r.profile_id and m.list_id = r.list_id`
+
+function templateOptoutWrites(all: readonly Written[], now: Date): Array<RawBuilder<unknown>> {
   const out: Array<{ id: number; template: number; name: string | null; via: string }> = []
   const back: Array<{ id: number; template: number }> = []
   for (const { before, after, act, templateNames } of all) {
@@ -114,39 +122,43 @@ async function writeTemplateOptouts(tx: Tx, all: readonly Written[], now: Date):
       if (!after.templateOptouts.has(template)) back.push({ id: after.id, template })
     }
   }
+  const writes: Array<RawBuilder<unknown>> = []
   if (out.length > 0) {
-    await sql`
+    writes.push(sql`
       insert into template_optout select shard, profile_id, template_id, public_name, ${now}, via
       from unnest(${out.map((row) => shardOfId(row.id))}::smallint[], ${out.map((row) => row.id)}::bigint[],
         ${out.map((row) => row.template)}::int[], ${out.map((row) => row.name)}::text[],
         ${out.map((row) => row.via)}::text[]) as r(shard, profile_id, template_id, public_name, via)
-      on conflict do nothing`.execute(tx)
+      on conflict do nothing`)
   }
   if (back.length > 0) {
-    await sql`
+    writes.push(sql`
       delete from template_optout t using unnest(${back.map((row) => shardOfId(row.id))}::smallint[],
         ${back.map((row) => row.id)}::bigint[], ${back.map((row) => row.template)}::int[])
         as r(shard, profile_id, template_id)
-      where t.shard = r.shard and t.profile_id = r.profile_id and t.template_id = r.template_id`.execute(tx)
+      where t.shard = r.shard and t.profile_id = r.profile_id and t.template_id = r.template_id`)
   }
+  return writes
 }
 
-/** Takes free keys for profiles. Returns those really taken: another writer may have been first. */
-export async function claimKeys(
-  tx: Tx,
-  claims: ReadonlyArray<{ key: StoredKey; profileId: number }>,
-): Promise<Array<{ kind: string; value: string }>> {
-  if (claims.length === 0) return []
+/**
+ * The statement that takes free keys. It returns those really taken: another writer may have been first.
+ *
+ * @param claims who gets each key; null: a profile that begins with it, under an id of its own
+ */
+export function claimKeys(
+  claims: ReadonlyArray<{ key: StoredKey; profileId: number | null }>,
+): RawBuilder<{ kind: KeyKind; value: string; profile_id: number }> {
   // In one order for everybody, so that two writers never wait for each other in a circle.
   const sorted = [...claims].sort((a, b) => compare(a.key, b.key))
-  const { rows } = await sql<{ kind: string; value: string }>`
+  return sql`
     insert into profile_key (shard, kind, value, profile_id)
-    select * from unnest(
+    select shard, kind, value, coalesce(profile_id, nextval('profile_number') * ${sql.lit(SHARDS)} + shard)
+    from unnest(
       ${sorted.map(({ key }) => shardOfKey(key.kind, key.value))}::smallint[],
       ${sorted.map(({ key }) => key.kind)}::text[], ${sorted.map(({ key }) => key.value)}::text[],
-      ${sorted.map(({ profileId }) => profileId)}::bigint[])
-    on conflict do nothing returning kind, value`.execute(tx)
-  return rows
+      ${sorted.map(({ profileId }) => profileId)}::bigint[]) as claim(shard, kind, value, profile_id)
+    on conflict do nothing returning kind, value, profile_id`
 }
 
 function compare(a: StoredKey, b: StoredKey): number {
@@ -162,12 +174,4 @@ export async function releaseKeys(tx: Tx, keys: readonly StoredKey[]): Promise<v
       ${keys.map((key) => shardOfKey(key.kind, key.value))}::smallint[], ${keys.map((key) => key.kind)}::text[],
       ${keys.map((key) => key.value)}::text[]) as r(shard, kind, value)
     where k.shard = r.shard and k.kind = r.kind and k.value = r.value`.execute(tx)
-}
-
-/** Fresh profile ids, one for each shard given. */
-export async function newIds(tx: Tx, shards: readonly number[]): Promise<number[]> {
-  if (shards.length === 0) return []
-  const { rows } = await sql<{ number: number }>`
-    select nextval('profile_number') as number from generate_series(1, ${shards.length}::int)`.execute(tx)
-  return shards.map((shard, index) => rows[index]!.number * 64 + shard)
 }

@@ -25,6 +25,11 @@ export interface Settings {
   optin_confirm_limit: number
   /** Accept `hash=md5(email + secret)` on /manage links. */
   legacy_manage_hash: boolean
+  /**
+   * How a confirmation link of somebody who has not opted out acts: at the press of the button, or by itself as soon as
+   * a person is seen at the page. Lifting an opt-out always takes the button.
+   */
+  confirm_mode: 'button' | 'auto'
   /** Opt-out level that the one-click header sets. */
   oneclick_level: 'basic' | 'all'
   /** Postal line at the foot of hosted pages. */
@@ -35,6 +40,8 @@ export interface Settings {
   optout_postback_url: string
   /** Where hard bounce postbacks go; empty: nowhere. */
   hardbounce_postback_url: string
+  /** Where it is posted that somebody saved a preference page; empty: nowhere. */
+  update_postback_url: string
   /** Whether opt-outs made by the API are posted back too. */
   postback_api_changes: boolean
   /** Rate limits of the API: documented figures, or none. */
@@ -48,11 +55,13 @@ export const DEFAULTS: Settings = {
   force_receipts: true,
   optin_confirm_limit: 5,
   legacy_manage_hash: true,
+  confirm_mode: 'button',
   oneclick_level: 'basic',
   sender_name: '',
   verified_senders: '',
   optout_postback_url: '',
   hardbounce_postback_url: '',
+  update_postback_url: '',
   postback_api_changes: false,
   rate_limits: true,
 }
@@ -60,6 +69,7 @@ export const DEFAULTS: Settings = {
 const CHOICES: { [name in keyof Settings]?: readonly string[] } = {
   api_optin_policy: ['legacy', 'attested', 'confirm'],
   flow_optin_policy: ['evidence', 'legacy'],
+  confirm_mode: ['button', 'auto'],
   oneclick_level: ['basic', 'all'],
 }
 

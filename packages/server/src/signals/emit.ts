@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Tx } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { shardOfId } from '../platform/shard.ts'
@@ -45,9 +45,13 @@ export interface NewSignal {
  * fact and sees it, or after and does not.
  */
 export async function emitSignals(tx: Tx, signals: readonly NewSignal[]): Promise<void> {
-  if (signals.length === 0) return
+  if (signals.length > 0) await signalInsert(signals).execute(tx)
+}
+
+/** The statement that records facts, of which there is at least one. */
+export function signalInsert(signals: readonly NewSignal[]): RawBuilder<unknown> {
   const column = <T>(read: (signal: NewSignal) => T) => signals.map(read)
-  await sql`
+  return sql`
     insert into signal (shard, id, profile_id, type, key, payload, source, evidence, cause, occurred_at, dedupe_key)
     select shard, nextval('signal_number') * 64 + shard, profile_id, type, key, payload, source, evidence,
       coalesce(cause, '{}'), occurred_at, dedupe_key
@@ -65,5 +69,5 @@ export async function emitSignals(tx: Tx, signals: readonly NewSignal[]): Promis
       or (s.type = 'hardbounce' and exists (
         select from setting where name = 'hardbounce_postback_url' and value #>> '{}' <> ''))
     order by n
-    on conflict do nothing`.execute(tx)
+    on conflict do nothing`
 }

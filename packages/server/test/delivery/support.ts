@@ -31,8 +31,8 @@ export async function mailHouse() {
   const sink = await startSmtpSink()
   const settings = cacheSettings(db)
   const keys = await loadSigningKeys(db, clock)
-  const profiles = createProfiles({ db, clock, settings, hash: addressHashWith(Buffer.from('pepper')) })
   const lists = createLists({ db, clock })
+  const profiles = createProfiles({ db, clock, settings, lists, hash: addressHashWith(Buffer.from('pepper')) })
   const links = createLinks({ keys, publicUrl: PUBLIC_URL, clock })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: hasScheduledSends })
   const deliveries: Delivery[] = []

@@ -44,8 +44,8 @@ export async function house() {
   const clock = movableClock(T0)
   const settings = cacheSettings(db)
   const log = createLog('flows under test', 'silent')
-  const profiles = createProfiles({ db, clock, settings, hash: addressHashWith(Buffer.alloc(32, 1)) })
   const lists = createLists({ db, clock })
+  const profiles = createProfiles({ db, clock, settings, lists, hash: addressHashWith(Buffer.alloc(32, 1)) })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: async () => false })
   const seen: string[] = []
   const react = async (_tx: Tx, signals: readonly { type: string }[]) => {

@@ -1,4 +1,5 @@
 import { addressHashWith } from '../../src/account/pepper.ts'
+import { createLists } from '../../src/lists/lists.ts'
 import { movableClock } from '../../src/platform/clock.ts'
 import type { Act, ProfileChange } from '../../src/profiles/change.ts'
 import { createProfiles } from '../../src/profiles/door.ts'
@@ -14,7 +15,9 @@ export async function house() {
   const fresh: FreshDatabase = await freshDatabase()
   const clock = movableClock('2026-03-02T10:00:00Z')
   const settings = cacheSettings(fresh.db)
-  const profiles = createProfiles({ db: fresh.db, clock, settings, hash: addressHashWith(Buffer.from('pepper')) })
+  const lists = createLists({ db: fresh.db, clock })
+  const hash = addressHashWith(Buffer.from('pepper'))
+  const profiles = createProfiles({ db: fresh.db, clock, settings, lists, hash })
   return { ...fresh, clock, settings, profiles }
 }
 
