@@ -67,6 +67,37 @@ describe('list', () => {
     expect(await names({ type: 'normal' })).toEqual(['Primary', 'Weekly'])
   })
 
+  test('names tell upper from lower case', async () => {
+    await house.post('list', { list: 'weekly' })
+    expect((await house.get('list', { list: 'weekly' })).body.count).toBe(0)
+    expect((await house.get('list', { list: 'Weekly' })).body.count).toBe(3)
+    expect(await house.del('list', { list: 'weekly' })).toEqual(ok({ list: 'weekly', ok: true }))
+    expect((await house.get('list', { list: 'weekly' })).body.error).toBe(15)
+  })
+
+  test('one answer spells the name `list`, the collection `name`; a list that was never mailed has no send_time', async () => {
+    const one = (await house.get('list', { list: 'Weekly' })).body
+    expect(Object.keys(one)).toEqual([
+      'list_id',
+      'list',
+      'create_time',
+      'send_time',
+      'count',
+      'type',
+      'primary',
+      'public_name',
+    ])
+    expect(one).toMatchObject({ list: 'Weekly', send_time: null, primary: false })
+  })
+
+  test('joining by `emails` lifts no opt-out', async () => {
+    await house.post('user', { id: 'left@example.com', optout_email: 'all' })
+    await house.post('list', { list: 'Bulk', emails: ['left@example.com'] })
+    const { optout_email, lists } = (await house.get('user', { id: 'left@example.com' })).body
+    expect([optout_email, Object.keys(lists)]).toEqual(['all', ['Bulk']])
+    await house.del('list', { list: 'Bulk' })
+  })
+
   test('takes addresses, all or none', async () => {
     const { body } = await house.post('list', { list: 'Old style', emails: 'x@example.com, y@example.com' })
     expect(body.count).toBe(2)

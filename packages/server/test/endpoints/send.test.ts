@@ -212,6 +212,18 @@ describe('scheduled messages', () => {
     expect(await house.del('send', { send_id })).toEqual(refused(403, 41))
   })
 
+  test('only what waits can be changed', async () => {
+    const { send_id } = (await send('fixed@example.com')).body
+    const change = (id: string) => house.post('send', { send_id: id, schedule_time: '+1 day' })
+    expect(await change(send_id)).toEqual(refused(403, 41))
+    expect(await change('AAAAAAAAAAAAAAAA')).toEqual(refused(404, 12))
+    const later = (await send('movable@example.com', { schedule_time: '+1 hour', vars: { a: 1 } })).body.send_id
+    expect(await house.post('send', { send_id: later, schedule_time: 'gibberish' })).toEqual(refused(400, 18))
+    expect((await house.post('send', { send_id: later, vars: { a: 2 } })).body.status).toBe('scheduled')
+    const row = house.db.selectFrom('message').select('vars').where('address', '=', 'movable@example.com')
+    expect((await row.executeTakeFirstOrThrow()).vars).toEqual({ a: 2 })
+  })
+
   test('opting out between scheduling and delivery wins: the decision is asked again then', async () => {
     const { send_id } = (await send('wavering@example.com', { schedule_time: '+1 hour' })).body
     await house.post('user', { id: 'wavering@example.com', optout_email: 'all' })

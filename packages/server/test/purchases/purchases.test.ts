@@ -198,6 +198,26 @@ describe('carts', () => {
     expect(await states()).toEqual(['triggered cancelled', 'triggered cancelled'])
   })
 
+  test('a reminder waits for its time, counted from the call, and knows the cart', async () => {
+    await house.post('purchase', {
+      email: 'waits@example.com',
+      items: [cup],
+      incomplete: 1,
+      reminder_template: 'Come back',
+      reminder_time: '+90 minutes',
+    })
+    const row = await house.db
+      .selectFrom('message')
+      .select(['scheduled_for', 'context', 'kind'])
+      .where('address', '=', 'waits@example.com')
+      .executeTakeFirstOrThrow()
+    expect(row).toMatchObject({
+      kind: 'triggered',
+      context: { purchase: { incomplete: 1, items: [cup], price: 1800 } },
+    })
+    expect(row.scheduled_for).toEqual(new Date('2030-03-05T13:30:20Z'))
+  })
+
   test('a reminder is no receipt: it does not reach people who opted out', async () => {
     await house.post('user', { id: 'left@example.com', optout_email: 'all' })
     const reminder = { reminder_template: 'Come back', reminder_time: '+1 hour' }
