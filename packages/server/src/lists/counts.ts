@@ -4,7 +4,7 @@ import type { Database } from '../platform/database.ts'
 export interface MemberCount {
   /** Members with an email address. */
   emails: number
-  /** Those among them whom a campaign would reach: not opted out, not bounced. */
+  /** Those among them whom a campaign would reach: not opted out, not bounced, not blocked. */
   valid: number
 }
 
@@ -40,11 +40,14 @@ export function createMemberCounts(db: Database): (ids: readonly number[]) => Pr
 async function countMembers(db: Database, ids: number[]): Promise<Map<number, MemberCount>> {
   const { rows } = await sql<{ list_id: number; emails: number; valid: number }>`
     select m.list_id, count(p.email)::int as emails,
-      (count(p.email) filter (where p.level = 0 and bad.address is null))::int as valid
+      (count(p.email) filter (where p.level = 0 and bad.address is null and one.pattern is null
+        and everybody.pattern is null))::int as valid
     from list_member m
     join profile p on p.shard = m.shard and p.id = m.profile_id
     left join (select distinct address from address where state in ('hardbounce', 'invalid')) bad
       on bad.address = lower(p.email)
+    left join blocked_address one on one.pattern = lower(p.email)
+    left join blocked_address everybody on everybody.pattern = substring(lower(p.email) from '@.*$')
     where m.list_id = any(${ids}::int[])
     group by m.list_id`.execute(db)
   return new Map(rows.map(({ list_id, emails, valid }) => [list_id, { emails, valid }]))

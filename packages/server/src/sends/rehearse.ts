@@ -3,7 +3,7 @@ import type { Database, Tx } from '../platform/database.ts'
 import { type Profiles, retrying } from '../profiles/door.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
-import { enqueue } from './enqueue.ts'
+import { type EnqueueEnv, enqueue } from './enqueue.ts'
 import type { SendRefusal, SendRequest } from './sends.ts'
 
 export interface RehearsalParts {
@@ -41,8 +41,9 @@ class Curtain extends Error {
 export async function rehearse(parts: RehearsalParts, request: SendRequest): Promise<Rehearsal> {
   const template = await parts.templates.byName(request.template)
   if (!template) return { ok: false, code: 14 }
+  const env = { now: parts.clock.now(), settings: await parts.settings.get() }
   try {
-    await retrying(() => parts.db.transaction().execute((tx) => play(tx, parts, request, template)))
+    await retrying(() => parts.db.transaction().execute((tx) => play(tx, parts.profiles, request, template, env)))
   } catch (error) {
     if (error instanceof Curtain) return { ok: true, refusals: error.refusals }
     throw error
@@ -50,10 +51,15 @@ export async function rehearse(parts: RehearsalParts, request: SendRequest): Pro
   throw new Error('a rehearsal did not end')
 }
 
-async function play(tx: Tx, parts: RehearsalParts, request: SendRequest, template: LoadedTemplate): Promise<never> {
+async function play(
+  tx: Tx,
+  profiles: RehearsalParts['profiles'],
+  request: SendRequest,
+  template: LoadedTemplate,
+  env: EnqueueEnv,
+): Promise<never> {
   const { emails, vars, options, limit, origin, act } = request
-  const env = { now: parts.clock.now(), settings: await parts.settings.get() }
-  const people = await parts.profiles.changeIn(
+  const people = await profiles.changeIn(
     tx,
     emails.map((value) => ({ person: { kind: 'email', value }, act })),
   )

@@ -35,6 +35,13 @@ describe('fairlead block', () => {
     expect((await send('somebody@shop.example.org')).status).toBe(200)
   })
 
+  test('whoever is blocked counts as a member of a list, and not as one to be reached', async () => {
+    const members = ['ada@example.com', 'somebody@example.org', 'free@example.com']
+    await house.post('list', { list: 'Weekly', emails: members })
+    const { lists } = (await house.get('list', {})).body
+    expect(lists).toMatchObject([{ name: 'Weekly', email_count: 3, valid_count: 1 }])
+  })
+
   test('are listed, and taken away again', async () => {
     const { said } = await fairlead('block', 'list', '--json')
     expect(said.map((line) => JSON.parse(line))).toEqual([
