@@ -12,7 +12,8 @@ export interface Waker {
   wake(topic: string): void
 }
 
-const CHANNEL = 'fairlead'
+/** The channel of all topics; a topic is the payload. */
+export const CHANNEL = 'fairlead'
 /** At most one notification a topic in this time, in ms. */
 const SPACING = 100
 

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Tx } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { shardOfId } from '../platform/shard.ts'
+import { CHANNEL } from '../platform/wake.ts'
 import type { Cause, Evidence, ListSource, Via } from '../profiles/change.ts'
 
 declare module '../platform/database.ts' {
@@ -42,7 +43,7 @@ export interface NewSignal {
 /**
  * Records facts in the transaction that makes them true. Only those are kept that somebody waits for: an active flow,
  * or a postback address. Whether anybody does is read in the same statement, so a flow is either active before the
- * fact and sees it, or after and does not.
+ * fact and sees it, or after and does not. Whoever dispatches signals is woken by the commit.
  */
 export async function emitSignals(tx: Tx, signals: readonly NewSignal[]): Promise<void> {
   if (signals.length > 0) await signalInsert(signals).execute(tx)
@@ -69,5 +70,6 @@ export function signalInsert(signals: readonly NewSignal[]): RawBuilder<unknown>
       or (s.type = 'hardbounce' and exists (
         select from setting where name = 'hardbounce_postback_url' and value #>> '{}' <> ''))
     order by n
-    on conflict do nothing`
+    on conflict do nothing
+    returning pg_notify(${CHANNEL}, 'flows')`
 }
