@@ -1,28 +1,13 @@
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { hmacWith } from '../platform/hmac.ts'
 
 /** Turns addresses into keyed hashes that cannot be enumerated by somebody who holds only the database. */
 export type AddressHash = (lookupAddress: string) => Buffer
 
-/** Bytes of a block of SHA-256. */
-const BLOCK = 64
-
-/**
- * A keyed hash of addresses: HMAC-SHA-256 (RFC 2104 §2) of two plain hashes over padded keys that are made once. Node's
- * own Hmac is an object with a life of its own for every hash, at three times the cost.
- *
- * @param pepper at most 64 bytes
- */
-export function addressHashWith(pepper: Buffer): AddressHash {
-  const padded = (filler: number) =>
-    Buffer.from(Uint8Array.from({ length: BLOCK }, (_, i) => (pepper[i] ?? 0) ^ filler))
-  const [inner, outer] = [padded(0x36), padded(0x5c)]
-  return (address) => {
-    const first = hash('sha256', Buffer.concat([inner, Buffer.from(address)]), 'buffer')
-    return hash('sha256', Buffer.concat([outer, first]), 'buffer')
-  }
-}
+/** A keyed hash of addresses under the given key. */
+export const addressHashWith = (pepper: Buffer): AddressHash => hmacWith(pepper)
 
 /**
  * The account's pepper, made at the first start. It lies in the data folder, not in the database: a copy of the

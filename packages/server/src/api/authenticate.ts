@@ -1,7 +1,7 @@
+import { verifySignature } from '../account/signature.ts'
 import type { ApiKey } from './endpoints.ts'
 import { disallowedAddress, invalidApiKey, missingParameter, signatureMismatch } from './errors.ts'
 import { leaves, type Params } from './parameters.ts'
-import { verifySignature } from './signature.ts'
 
 /** Where key pairs come from; a cached answer may come without a promise. */
 export interface ApiKeys {

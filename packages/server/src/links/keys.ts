@@ -1,7 +1,8 @@
-import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
+import { hmacWith } from '../platform/hmac.ts'
 
 interface SigningKeyTable {
   kid: number
@@ -19,10 +20,10 @@ declare module '../platform/database.ts' {
 
 /**
  * What a signature is for. Each purpose has a key of its own, so what was signed for one never passes for another:
- * the one-click address, the opt-out page, the opt-in confirmation, a rendered form, undoing a save, the thank-you page, and the keyed
- * hash under which an address may stand in a link. Send ids have theirs too.
+ * the one-click address, the opt-out page, the opt-in confirmation, a rendered form, undoing a save, the thank-you
+ * page, a change of address, and the keyed hash under which an address may stand in a link. Send ids have theirs too.
  */
-export type Purpose = 'u' | 'oc' | 'confirm' | 'form' | 'undo' | 'thanks' | 'address' | 'send'
+export type Purpose = 'u' | 'oc' | 'confirm' | 'form' | 'undo' | 'thanks' | 'move' | 'address' | 'send'
 
 /** Signs and verifies with the account's own keys. */
 export interface SigningKeys {
@@ -42,7 +43,7 @@ const LOCK = 7_145_002
 
 interface HeldKey {
   secret: Buffer
-  subkeys: Map<Purpose, KeyObject>
+  subkeys: Map<Purpose, (text: string) => Buffer>
 }
 
 /** Loads the keys, making the first one where there is none. Safe when several processes start at once. */
@@ -61,10 +62,10 @@ export async function loadSigningKeys(db: Database, clock: Clock): Promise<Signi
     if (!key) return null
     let subkey = key.subkeys.get(purpose)
     if (!subkey) {
-      subkey = createSecretKey(Buffer.from(hkdfSync('sha256', key.secret, 'fairlead', `link:${purpose}`, 32)))
+      subkey = hmacWith(new Uint8Array(hkdfSync('sha256', key.secret, 'fairlead', `link:${purpose}`, 32)))
       key.subkeys.set(purpose, subkey)
     }
-    return createHmac('sha256', subkey).update(text).digest().subarray(0, MAC_BYTES)
+    return subkey(text).subarray(0, MAC_BYTES)
   }
 
   await read()

@@ -1,1 +1,0 @@
-export { sign, verifySignature } from '../account/signature.ts'
