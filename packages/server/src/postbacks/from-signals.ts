@@ -5,7 +5,7 @@ import type { JsonObject } from '../platform/json.ts'
 import { shardOfId } from '../platform/shard.ts'
 import type { Via } from '../profiles/change.ts'
 import type { Settings } from '../settings/settings.ts'
-import './tables.ts'
+import { type NewPostback, writePostbacks } from './write.ts'
 
 /** What is read of a signal. */
 export interface PostedSignal {
@@ -18,12 +18,7 @@ export interface PostedSignal {
 
 type Urls = Pick<Settings, 'optout_postback_url' | 'hardbounce_postback_url' | 'postback_api_changes'>
 
-/** One postback before it is stored: parameters as the Sailthru API docs ("API Postbacks") name them. */
-export interface NewPostback {
-  action: 'optout' | 'hardbounce'
-  url: string
-  body: { [parameter: string]: string }
-}
+type CalledFor = Pick<NewPostback, 'action' | 'url' | 'body'>
 
 /** What a signal needs to become a postback. */
 export interface PostbackFacts {
@@ -47,7 +42,7 @@ export type FromSignals = (
 const OWN_DOING: ReadonlySet<Via> = new Set(['api', 'import'])
 
 /** The rule: which postback a signal calls for, if any. */
-export function postbackFor(signal: PostedSignal, settings: Urls, facts: PostbackFacts): NewPostback | null {
+export function postbackFor(signal: PostedSignal, settings: Urls, facts: PostbackFacts): CalledFor | null {
   const { payload } = signal
   if (signal.type === 'hardbounce') {
     const address = typeof payload.address === 'string' ? payload.address : facts.email
@@ -103,17 +98,15 @@ export function createFromSignals(parts: { sendIdOf(messageId: number): string }
       return postback ? [{ signal, ...postback }] : []
     })
     if (made.length === 0) return
-    await sql`
-      insert into postback (shard, id, profile_id, action, url, body, state, due_at, created_at, dedupe_key)
-      select shard, nextval('postback_number') * 64 + shard, profile_id, action, url, body, 'queued', ${now}, ${now},
-        dedupe_key
-      from unnest(${made.map(({ signal }) => signal.shard)}::smallint[],
-        ${made.map(({ signal }) => signal.profileId)}::bigint[], ${made.map(({ action }) => action)}::text[],
-        ${made.map(({ url }) => url)}::text[], ${made.map(({ body }) => JSON.stringify(body))}::json[],
-        ${made.map(({ signal }) => `signal:${signal.id}`)}::text[])
-        with ordinality as m(shard, profile_id, action, url, body, dedupe_key, n)
-      order by n
-      on conflict do nothing`.execute(tx)
+    await writePostbacks(
+      tx,
+      made.map(({ signal, ...postback }) => ({
+        ...postback,
+        profileId: signal.profileId,
+        dedupeKey: `signal:${signal.id}`,
+      })),
+      now,
+    )
   }
 }
 

@@ -4,7 +4,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import type { Log } from '../platform/log.ts'
-import { type PostOutcome, post, signedForm } from './post.ts'
+import { type PostOutcome, post, signedForm, signedHeaders } from './post.ts'
 import './tables.ts'
 import { createTargetPolicy } from './target.ts'
 
@@ -31,6 +31,7 @@ const RETRIES = [1, 5, 30, 120, 360, 1440].map((minutes) => minutes * MINUTE)
 const LEASE = 30_000
 const AT_ONCE = 20
 const POLL = 1_000
+const UNSIGNED: PostOutcome = { ok: false, reply: 'the account has no API key to sign with' }
 
 interface Claimed {
   shard: number
@@ -80,13 +81,15 @@ export function createPostbackLoop({ db, clock, log, publicUrl }: PostbackParts)
     const pair: KeyPair | undefined = (await listKeys(db))[0]
     await Promise.all(
       claimed.map(async (postback) => {
-        const outcome = pair
-          ? await post(postback.url, signedForm(postback.body, pair), policy)
-          : { ok: false, reply: 'the account has no API key to sign with' }
-        await settle(postback, outcome)
+        await settle(postback, pair ? await attempt(postback, pair) : UNSIGNED)
       }),
     )
     return claimed.length
+  }
+
+  function attempt({ id, url, body }: Claimed, pair: KeyPair): Promise<PostOutcome> {
+    const form = signedForm(body, pair)
+    return post(url, form, policy, signedHeaders(String(id), form, pair, clock.now()))
   }
 
   async function work(): Promise<void> {

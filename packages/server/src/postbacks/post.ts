@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { request as requestPlain } from 'node:http'
 import { request as requestSecure } from 'node:https'
 import type { KeyPair } from '../account/keys.ts'
@@ -28,8 +29,28 @@ export function signedForm(body: JsonObject, pair: KeyPair): string {
   return new URLSearchParams({ ...parameters, sig }).toString()
 }
 
+/**
+ * Headers of ours beside the signature of old, which cannot tell a repeated request from a new one: the same event has
+ * the same id at every attempt, and `X-Fairlead-Signature` is `v1=` and the HMAC-SHA-256, in hexadecimal digits, of
+ * event id, timestamp (UNIX seconds) and body, joined by dots.
+ */
+export function signedHeaders(eventId: string, form: string, pair: KeyPair, now: Date): Record<string, string> {
+  const timestamp = String(Math.floor(now.getTime() / 1000))
+  const mac = createHmac('sha256', pair.secret).update(`${eventId}.${timestamp}.${form}`).digest('hex')
+  return {
+    'x-fairlead-event-id': eventId,
+    'x-fairlead-timestamp': timestamp,
+    'x-fairlead-signature': `v1=${mac}`,
+  }
+}
+
 /** Posts a form. Follows no redirect, and never throws. */
-export function post(target: string, form: string, policy: TargetPolicy): Promise<PostOutcome> {
+export function post(
+  target: string,
+  form: string,
+  policy: TargetPolicy,
+  headers: Record<string, string> = {},
+): Promise<PostOutcome> {
   if (!URL.canParse(target)) return Promise.resolve({ ok: false, reply: 'the address is not a URL' })
   const url = new URL(target)
   const problem = policy.problemWith(url)
@@ -43,6 +64,7 @@ export function post(target: string, form: string, policy: TargetPolicy): Promis
         agent: false,
         signal: AbortSignal.timeout(PATIENCE),
         headers: {
+          ...headers,
           'content-type': 'application/x-www-form-urlencoded',
           'content-length': Buffer.byteLength(form),
           'user-agent': 'Fairlead',
