@@ -16,13 +16,14 @@ export const command: CliCommand = {
       .argument('<name>', 'letters, digits and dashes; "optout" replaces the opt-out page')
       .argument('<file>', 'HTML with Zephyr tags')
       .option('--type <type>', 'manage (preference page) or other (thank-you page); default: by the name')
+      .option('--redirect <url...>', 'addresses that the field "redirect" of its forms may name')
       .description('save a page; it is checked first and served at once')
       .addHelpText('after', '\nExample:\n  npx fairlead page put optout optout.html')
-      .action(async (name: string, file: string, options: { type?: string }) => {
+      .action(async (name: string, file: string, options: { type?: string; redirect?: string[] }) => {
         const html = readPage(file)
         const type = typeOf(options.type ?? (name === 'signup-confirm' ? 'other' : 'manage'))
         const outcome = await withDatabase(requireConfig(terminal.env), (db) =>
-          savePage(db, systemClock, { name, type, html }),
+          savePage(db, systemClock, { name, type, html, redirects: options.redirect ?? [] }),
         )
         if (!outcome.ok) throw new OperatorError(`${file} was not saved: ${outcome.problems.join('; ')}`)
         for (const warning of outcome.warnings) terminal.print(`warning: ${warning}`)

@@ -6,6 +6,10 @@ export interface Page {
   html: string
   /** The part of the policy about styles: a hash for our own pages. */
   styles: string
+  /** The same about scripts, of which only one page has one. */
+  scripts?: string
+  /** Origins beside our own to which saving a form may lead. */
+  leadsTo?: readonly string[]
   retryAfter?: number
 }
 
@@ -25,13 +29,22 @@ export const PAGE_HEADERS = {
 /** Sends a page. Only ever our own reply: Fastify answers HEAD with the same headers and no content. */
 export function sendPage(reply: FastifyReply, page: Page): FastifyReply {
   reply.headers(PAGE_HEADERS)
-  reply.header('content-security-policy', policy(page.styles))
+  reply.header('content-security-policy', policy(page))
   if (page.retryAfter !== undefined) reply.header('retry-after', String(page.retryAfter))
   return reply.code(page.status).type('text/html; charset=utf-8').send(page.html)
 }
 
-function policy(styles: string): string {
-  return `default-src 'none'; style-src ${styles}; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`
+function policy({ styles, scripts, leadsTo = [] }: Page): string {
+  return [
+    "default-src 'none'",
+    `style-src ${styles}`,
+    ...(scripts ? [`script-src ${scripts}`] : []),
+    'img-src data:',
+    // Browsers hold the redirect after a form to this, too.
+    `form-action ${["'self'", ...leadsTo].join(' ')}`,
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
 }
 
 /** After a save the browser asks again by GET, so that a reload repeats nothing. */

@@ -14,6 +14,24 @@ export interface Choices {
   /** Template name → keep (true), leave (false). */
   templates: Map<string, boolean>
   vars: Map<string, Json>
+  /** No more text messages. Only ever a refusal: coming back to them takes more than a page about email. */
+  leavesSms: boolean
+  /** An address to use from now on, as it was typed. */
+  newEmail: string | null
+  /** Where to go after saving, if the page allows it. */
+  redirect: string | null
+}
+
+/** A form that says nothing. */
+export const NO_CHOICES: Choices = {
+  level: null,
+  optsIn: false,
+  lists: new Map(),
+  templates: new Map(),
+  vars: new Map(),
+  leavesSms: false,
+  newEmail: null,
+  redirect: null,
 }
 
 const NO_OFFER: Pick<FormToken, 'lists' | 'templates' | 'vars'> = {
@@ -37,6 +55,9 @@ export function readChoices(
     lists: readLists(fields, offer.lists),
     templates: new Map([...offer.templates].map((name) => [name, isOn(fieldOf(fields, `templates[${name}]`))])),
     vars: readVars(fields, offer.vars),
+    leavesSms: isOn(fieldOf(fields, 'optout_sms')),
+    newEmail: fieldOf(fields, 'new_email')?.trim() || null,
+    redirect: fieldOf(fields, 'redirect'),
   }
 }
 
@@ -44,13 +65,17 @@ export function readChoices(
 export function onlyRefusals(choices: Choices): Choices {
   const refuses = choices.level !== null && choices.level.to !== 'none'
   return {
+    ...NO_CHOICES,
     level: refuses ? { to: choices.level!.to, mode: 'tighten' } : null,
-    optsIn: false,
     lists: new Map([...choices.lists].filter(([, stays]) => !stays)),
     templates: new Map([...choices.templates].filter(([, stays]) => !stays)),
-    vars: new Map(),
+    leavesSms: choices.leavesSms,
   }
 }
+
+/** Whether anything is refused at all. */
+export const refusesAnything = ({ level, lists, templates, leavesSms }: Choices): boolean =>
+  (level !== null && level.to !== 'none') || leavesSms || [...lists, ...templates].some(([, stays]) => !stays)
 
 const isOn = (value: string | null) =>
   value !== null && value !== '' && value !== '0' && !/^(?:no|off|false)$/i.test(value)

@@ -5,18 +5,20 @@ import { keepWording } from '../consent/ledger.ts'
 import type { Confirm } from '../links/links.ts'
 import { newTokenId, seal } from '../links/tokens.ts'
 import { shardOfId } from '../platform/shard.ts'
+import { writePostbacks } from '../postbacks/write.ts'
 import { maskAddress } from '../profiles/address.ts'
-import { enqueue } from '../sends/enqueue.ts'
+import type { Act, ProfileChange } from '../profiles/change.ts'
 import { type Page, sendBack, sendPage } from './answer.ts'
-import { mailConfirmation } from './confirmation-mail.ts'
+import { mailFresh } from './confirmation-mail.ts'
 import { fieldOf, readForm } from './form.ts'
+import { applyNewest, leftSince } from './newest.ts'
 import { notice } from './notices.ts'
 import type { PageParts } from './parts.ts'
 import type { PageTools } from './preferences.ts'
 import { basePath } from './reach.ts'
 import { posterOf } from './request.ts'
 import { commonOf, senderOf } from './view.ts'
-import type { Visitor } from './visit.ts'
+import type { VisitedMessage, Visitor } from './visit.ts'
 import { confirmWording, dayIn } from './wordings.ts'
 
 /** How long the thank-you page knows what was confirmed, in ms. */
@@ -32,7 +34,9 @@ interface ConfirmedList {
 interface Open {
   confirm: Confirm
   person: Visitor & { email: string }
-  /** The lists that still exist, by id. */
+  /** Of the message that brought the link. */
+  template: VisitedMessage['template']
+  /** The lists that still exist and were not left since, by id. */
   lists: Map<number, ConfirmedList>
   /** Where its form posts to. */
   url: string
@@ -54,10 +58,13 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
   })
 
   app.post('/s/*', async (request, reply) => {
+    const token = tokenOf(request)
     const posted = await readForm(request.body as Buffer | null, request.headers['content-type'] ?? '')
-    if (posted.ok && fieldOf(posted.fields, 'fresh') !== null) return sendFresh(tokenOf(request), reply)
-    const found = await open(tokenOf(request))
+    const says = (field: string) => posted.ok && fieldOf(posted.fields, field) !== null
+    if (says('fresh')) return sendPage(reply, await mailFresh(parts, tools, token))
+    const found = await open(token)
     if (!('confirm' in found)) return sendPage(reply, found)
+    if (says('not_me')) return deny(found, request, reply)
     if (found.confirm.lists?.length === 0) return sendBack(reply, optoutOf(found.confirm) ?? '/')
     return confirm(found, request, reply)
   })
@@ -68,25 +75,33 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
     if (!opened.ok && opened.problem === 'bad') return notice(parts, tools.builtIn, 'invalid')
     const stale = () => notice(parts, tools.builtIn, 'stale', { freshAt: urlOf(token) })
     const { confirm } = opened
-    const [visit, used, lists] = await Promise.all([
-      tools.visits({ profileId: confirm.profileId, messageId: null, page: '' }),
-      isUsed(confirm),
-      parts.lists.byIds(confirm.lists ?? []),
+    const { profileId, messageId, issuedAt } = confirm
+    const wanted = confirm.lists ?? []
+    const [visit, usedFor, lists, left] = await Promise.all([
+      tools.visits({ profileId, messageId, page: '' }),
+      usedAs(confirm),
+      parts.lists.byIds(wanted),
+      leftSince(parts.db, profileId, { lists: wanted, templates: [] }, issuedAt),
     ])
-    if (used) return notice(parts, tools.builtIn, 'confirmed')
+    if (usedFor === 'denied') return notice(parts, tools.builtIn, 'denied', { choices: optoutOf(confirm) })
+    if (usedFor !== null) return notice(parts, tools.builtIn, 'confirmed')
     if (!opened.ok) return stale()
-    const { person } = visit
+    const { person, message } = visit
     if (!person?.email || !parts.links.isOfAddress(confirm.addressHash, person.email)) return stale()
     // The newest decision wins: a link from before an opt-out cannot lift it, nor do half of what it promised.
-    if (person.level !== 'none' && person.refusedAt && person.refusedAt > confirm.issuedAt) return stale()
+    if (person.level !== 'none' && person.refusedAt && person.refusedAt > issuedAt) return stale()
+    for (const list of left.lists) lists.delete(list)
+    if (wanted.length > 0 && lists.size === 0 && left.lists.length > 0) return stale()
     const named = new Map([...lists].map(([id, { name, publicName }]) => [id, { name, label: publicName || name }]))
-    return { confirm, person: { ...person, email: person.email }, lists: named, url: urlOf(token) }
+    const template = message?.template ?? null
+    return { confirm, person: { ...person, email: person.email }, template, lists: named, url: urlOf(token) }
   }
 
-  async function isUsed({ profileId, tokenId }: Confirm): Promise<boolean> {
-    const { rows } = await sql`
-      select 1 from used_token where shard = ${shardOfId(profileId)} and id = ${tokenId}`.execute(parts.db)
-    return rows.length > 0
+  /** What the link was used for; null: it was not. */
+  async function usedAs({ profileId, tokenId }: Confirm): Promise<string | null> {
+    const { rows } = await sql<{ purpose: string }>`
+      select purpose from used_token where shard = ${shardOfId(profileId)} and id = ${tokenId}`.execute(parts.db)
+    return rows[0]?.purpose ?? null
   }
 
   async function wordingFor({ lists, person }: Open): Promise<string> {
@@ -96,42 +111,40 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
   }
 
   async function interstitial(found: Open): Promise<Page> {
+    const settings = await parts.settings.get()
+    const actsByItself = settings.confirm_mode === 'auto' && found.person.level === 'none' && found.lists.size > 0
     const page = {
-      ...commonOf(parts.config.from, await parts.settings.get()),
+      ...commonOf(parts.config.from, settings),
       lists: labelsOf(found.lists),
       address: maskAddress(found.person.email),
       wording: await wordingFor(found),
       action: found.url,
+      auto: actsByItself,
     }
     const html = tools.builtIn.render('confirm', dataOf({ named: { page } }))
-    return { status: 200, html, styles: tools.builtIn.styles }
+    const { styles, scripts } = tools.builtIn
+    return { status: 200, html, styles, ...(actsByItself ? { scripts } : {}) }
   }
 
   async function confirm(found: Open, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { profileId, tokenId, issuedAt, messageId, page } = found.confirm
-    const { ip, userAgent } = posterOf(request)
-    const outcome = await parts.profiles.change({
+    const change: ProfileChange = {
       person: { kind: 'id', value: profileId },
       create: false,
       act: {
-        via: 'confirm_link',
-        evidence: 4,
-        listSource: 'confirm_link',
-        ip,
-        ...(userAgent ? { userAgent } : {}),
-        url: '/s',
+        ...actOf(found, request),
         wordingId: await keepWording(parts.db, await wordingFor(found), parts.clock.now()),
-        tokenId,
-        ...(messageId === null ? {} : { messageId }),
       },
       lists: new Map([...found.lists.keys()].map((id) => [id, true])),
       level: { to: 'none', mode: 'set', unlessRefusedAfter: issuedAt },
       spend: { id: tokenId, purpose: 'confirm' },
-    })
+    }
+    const { outcome, stayed } = await applyNewest(parts, change, issuedAt, await verification(found))
     if (!outcome.ok) return sendPage(reply, await notice(parts, tools.builtIn, 'confirmed'))
     if (outcome.levelOutcome === 'superseded') {
       return sendPage(reply, await notice(parts, tools.builtIn, 'stale', { freshAt: found.url }))
     }
+    for (const list of stayed.lists) found.lists.delete(list)
     const now = parts.clock.now()
     const thanks = seal(
       parts.signingKeys,
@@ -146,51 +159,44 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
     return sendBack(reply, `${basePath(parts.config.publicUrl)}/page/${page ?? 'signup-confirm'}?for=${thanks}`)
   }
 
+  /** The postback `verify`, where the template names an address for it (Sailthru API docs, "API Postbacks"). */
+  async function verification({ confirm, person, template }: Open): Promise<Parameters<typeof applyNewest>[3]> {
+    const { profileId, messageId } = confirm
+    const url = template && (await parts.templates.byId(template.id))?.fields.verify_post_url
+    if (!url || messageId === null) return undefined
+    const body = { action: 'verify', email: person.email, send_id: parts.sends.sendIdOf(messageId) }
+    return (tx) => writePostbacks(tx, [{ profileId, action: 'verify', url, body, dedupeKey: null }], parts.clock.now())
+  }
+
+  /** "This was not me": the link is void, and the person leaves the kind of message that brought it. */
+  async function deny(found: Open, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { template, confirm } = found
+    await parts.profiles.change({
+      person: { kind: 'id', value: confirm.profileId },
+      create: false,
+      act: { ...actOf(found, request), reason: 'not me' },
+      ...(template ? { templates: new Map([[template.id, { out: true, name: template.label }]]) } : {}),
+      spend: { id: confirm.tokenId, purpose: 'denied' },
+    })
+    return sendBack(reply, found.url)
+  }
+
+  function actOf({ confirm }: Open, request: FastifyRequest): Act {
+    const { ip, userAgent } = posterOf(request)
+    return {
+      via: 'confirm_link',
+      evidence: 4,
+      listSource: 'confirm_link',
+      ip,
+      ...(userAgent ? { userAgent } : {}),
+      url: '/s',
+      tokenId: confirm.tokenId,
+      ...(confirm.messageId === null ? {} : { messageId: confirm.messageId }),
+    }
+  }
+
   function optoutOf({ messageId, profileId }: Confirm): string | null {
     return messageId === null ? null : parts.links.optoutPage({ messageId, profileId })
-  }
-
-  /** The answer is the same whatever happens. One link asks for one other, so it cannot flood a mailbox. */
-  async function sendFresh(token: string, reply: FastifyReply): Promise<FastifyReply> {
-    await parts.links.learnKeys(token)
-    const opened = parts.links.openConfirm(token)
-    if (!opened.ok && opened.problem === 'bad') return sendPage(reply, await notice(parts, tools.builtIn, 'invalid'))
-    await mailFresh(opened.confirm)
-    return sendPage(reply, await notice(parts, tools.builtIn, 'requested'))
-  }
-
-  async function mailFresh(confirm: Confirm): Promise<void> {
-    const { profileId, messageId, tokenId } = confirm
-    const { person, message } = await tools.visits({ profileId, messageId, page: '' })
-    if (!person?.email || !parts.links.isOfAddress(confirm.addressHash, person.email)) return
-    const spent = await parts.profiles.change({
-      person: { kind: 'id', value: profileId },
-      create: false,
-      act: { via: 'confirm_link', evidence: 2 },
-      spend: { id: `fresh:${tokenId}`, purpose: 'fresh' },
-    })
-    if (!spent.ok) return
-    const template = message?.template ? await parts.templates.byId(message.template.id) : null
-    if (!template || template.isOptinConfirm || messageId === null) {
-      if (!confirm.lists) await mailConfirmation(parts, profileId, person.email)
-      else if (template) await mailAgain(person.email)
-      return
-    }
-    await mailAgain(person.email)
-
-    /** The same message with the same variables: its link is made anew. */
-    async function mailAgain(address: string): Promise<void> {
-      if (!template || messageId === null) return
-      const row = await parts.db
-        .selectFrom('message')
-        .select('vars')
-        .where('shard', '=', shardOfId(messageId))
-        .where('id', '=', messageId)
-        .executeTakeFirst()
-      const env = { now: parts.clock.now(), settings: await parts.settings.get() }
-      const request = { profileId, address, template, vars: row?.vars ?? {}, options: {}, origin: 'page' as const }
-      await parts.db.transaction().execute((tx) => enqueue(tx, [request], env))
-    }
   }
 }
 

@@ -1,8 +1,10 @@
 import type { FastifyError, FastifyInstance } from 'fastify'
+import { registerAddress } from './address.ts'
 import { sendPage, sendText } from './answer.ts'
 import { loadBuiltIn } from './built-in.ts'
 import { registerConfirm } from './confirm.ts'
 import { FORM_BYTES } from './form.ts'
+import { registerFreshLink } from './fresh-link.ts'
 import { notice } from './notices.ts'
 import { registerOther } from './other.ts'
 import type { PageParts } from './parts.ts'
@@ -39,6 +41,8 @@ export function registerPages(app: FastifyInstance, parts: PageParts): void {
     })
     registerPreferences(scope, parts, tools)
     registerConfirm(scope, parts, tools)
+    registerAddress(scope, parts, tools)
+    registerFreshLink(scope, parts, tools)
     registerOther(scope, parts, tools)
   })
 }

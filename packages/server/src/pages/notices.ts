@@ -2,6 +2,7 @@ import { dataOf } from '@fairlead/zephyr'
 import type { Page } from './answer.ts'
 import type { BuiltIn } from './built-in.ts'
 import type { PageParts } from './parts.ts'
+import { basePath } from './reach.ts'
 import { commonOf } from './view.ts'
 
 /**
@@ -15,6 +16,8 @@ interface Notice {
   title: string
   paragraphs: string[]
   retryAfter?: number
+  /** Offers to mail a fresh link to an address that is typed in. */
+  asksAddress?: true
 }
 
 const NOTICES = {
@@ -25,11 +28,13 @@ const NOTICES = {
       'It may have been cut short on its way to you. Please open it again from the message, or copy it whole.',
       'Every message we send has a link of its own for stopping email; the newest one always works.',
     ],
+    asksAddress: true,
   },
   expired: {
     status: 404,
     title: 'This link is too old',
     paragraphs: ['Please ask for a new one where you found it, or use the link in the newest message you have.'],
+    asksAddress: true,
   },
   unknown: { status: 404, title: 'There is no such page', paragraphs: ['Please check the address.'] },
   method: { status: 405, title: 'This page takes no forms', paragraphs: ['Nothing was changed.'] },
@@ -59,10 +64,43 @@ const NOTICES = {
     title: 'Already confirmed',
     paragraphs: ['This link has done its work, and works only once.'],
   },
+  denied: {
+    status: 200,
+    title: 'Thank you for telling us',
+    paragraphs: [
+      'This link does nothing any more, and messages of its kind reach you no more. All else stays as it was.',
+    ],
+  },
   requested: {
     status: 200,
     title: 'Look into your mailbox',
-    paragraphs: ['If a fresh link can be sent to that address, it is on its way.'],
+    paragraphs: [
+      'If a fresh link can be sent to that address, it is on its way.',
+      'Nothing there after some minutes? Look into the spam folder. We send such links a few times a day at most.',
+    ],
+  },
+  spooled: {
+    status: 202,
+    title: 'We have noted it',
+    paragraphs: [
+      'Our records cannot be reached just now. What you switched off is written down and takes effect by itself in a ' +
+        'moment; you need not come back.',
+    ],
+  },
+  addresstaken: {
+    status: 200,
+    title: 'Your address is changed',
+    paragraphs: ['From now on we write to the new address. Your choices are as they were.'],
+  },
+  addresskept: {
+    status: 200,
+    title: 'Your address stays as it is',
+    paragraphs: ['The request for another one is void, and its links do nothing any more.'],
+  },
+  addressstale: {
+    status: 200,
+    title: 'This link can no longer be used',
+    paragraphs: ['It is too old, or the address has changed since. Nothing was changed.'],
   },
 } satisfies Record<string, Notice>
 
@@ -70,8 +108,15 @@ export interface NoticeOptions {
   /** Offers a fresh confirmation link; where to ask for it. */
   freshAt?: string
   back?: string
+  /** The person's preference page. */
+  choices?: string | null
   paragraph?: string
 }
+
+/** Where a fresh link is asked for by address. */
+export const FRESH_LINK = '/oc'
+
+const WITHOUT_DATABASE: ReadonlySet<NoticeName> = new Set(['unavailable', 'spooled'])
 
 /** Renders one. Works without the database, for when it is away. */
 export async function notice(
@@ -80,14 +125,16 @@ export async function notice(
   name: NoticeName,
   options: NoticeOptions = {},
 ): Promise<Page> {
-  const { status, title, paragraphs, retryAfter }: Notice = NOTICES[name]
-  const settings = name === 'unavailable' ? null : await parts.settings.get()
+  const { status, title, paragraphs, retryAfter, asksAddress }: Notice = NOTICES[name]
+  const settings = WITHOUT_DATABASE.has(name) ? null : await parts.settings.get()
   const page = {
     ...commonOf(parts.config.from, { sender_name: settings?.sender_name ?? '' }),
     title,
     paragraphs: options.paragraph ? [options.paragraph, ...paragraphs] : paragraphs,
     fresh: options.freshAt !== undefined,
-    action: options.freshAt ?? '',
+    action: options.freshAt ?? `${basePath(parts.config.publicUrl)}${FRESH_LINK}`,
+    asks: asksAddress === true,
+    choices: options.choices ?? null,
     back: options.back ?? null,
   }
   const html = builtIn.render('notice', dataOf({ named: { page } }))

@@ -6,6 +6,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import type { Profiles } from '../profiles/door.ts'
+import type { Sends } from '../sends/sends.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import type { Templates } from '../templates/templates.ts'
 
@@ -18,7 +19,8 @@ export interface PageParts {
   settings: SettingsCache
   signingKeys: SigningKeys
   links: Links
-  profiles: Pick<Profiles, 'change'>
+  profiles: Pick<Profiles, 'change' | 'changeIn'>
   lists: Pick<Lists, 'find' | 'ensure' | 'byIds'>
-  templates: Pick<Templates, 'byName' | 'byNames' | 'byId'>
+  templates: Pick<Templates, 'byName' | 'byNames' | 'byId' | 'save'>
+  sends: Pick<Sends, 'sendIdOf'>
 }

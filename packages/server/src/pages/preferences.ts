@@ -79,12 +79,20 @@ export function registerPreferences(app: FastifyInstance, parts: PageParts, tool
     const wanted = readChoices(fields, opened.state === 'bad' ? undefined : opened.form)
     if (opened.state === 'fresh') {
       const form = { token: opened.form, issuedAt: opened.issuedAt }
-      return back(reply, reached, await saveChoices(parts, reached, visit, wanted, form, posterOf(request)))
+      const saved = await saveChoices(parts, reached, visit, wanted, form, posterOf(request))
+      // Only a page that tells the whole truth may be skipped: "saved" is all that a page elsewhere can say.
+      const onward = saved.result === 'saved' && saved.stayed.length === 0 ? wanted.redirect : null
+      if (onward !== null && (await leadsTo(reached, visit)).includes(onward)) return sendBack(reply, onward)
+      return back(reply, reached, saved)
     }
     // Too old, or not from one of our pages: what makes less mail counts, the rest is asked again.
     await saveChoices(parts, reached, visit, onlyRefusals(wanted), null, posterOf(request))
     const again = await tools.visits(wantedOf(reached))
     return sendPage(reply, await renderPreferences(parts, tools, { reached, visit: again, stale: wanted }))
+  }
+
+  async function leadsTo({ page }: Reached, { pageRevision }: Visit): Promise<readonly string[]> {
+    return pageRevision === null ? [] : ((await tools.pages.at(page, pageRevision))?.redirects ?? [])
   }
 
   function back(reply: FastifyReply, reached: Reached, saved: Saved): FastifyReply {

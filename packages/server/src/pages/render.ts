@@ -26,7 +26,7 @@ export async function renderPreferences(
   }
   const status = view.stale ? 409 : 200
   const own = await ownPage(parts, tools, view)
-  if (own !== null) return { status, html: own, styles: OWN_STYLES }
+  if (own !== null) return { status, styles: OWN_STYLES, ...own }
   const name = view.saved ? 'saved' : 'optout'
   return {
     status,
@@ -35,7 +35,11 @@ export async function renderPreferences(
   }
 }
 
-async function ownPage(parts: PageParts, tools: PageTools, view: PreferenceView): Promise<string | null> {
+async function ownPage(
+  parts: PageParts,
+  tools: PageTools,
+  view: PreferenceView,
+): Promise<Pick<Page, 'html' | 'leadsTo'> | null> {
   const { reached, visit } = view
   if (visit.pageRevision === null) return null
   try {
@@ -43,7 +47,8 @@ async function ownPage(parts: PageParts, tools: PageTools, view: PreferenceView)
     if (!page) return null
     // A page that says nothing about having saved would leave people wondering.
     if (view.saved && !page.template.reads.variables.includes('result')) return null
-    return renderOwn(parts, page, view)
+    const leadsTo = [...new Set(page.redirects.map((address) => new URL(address).origin))]
+    return { html: renderOwn(parts, page, view), leadsTo }
   } catch (error) {
     parts.log.error({ err: error, page: reached.page }, 'a page cannot be shown; the built-in one is shown instead')
     return null
@@ -67,6 +72,7 @@ function renderOwn(parts: PageParts, page: StoredPage, view: PreferenceView): st
     templatesOut: new Set(outs),
     level: person?.level ?? 'none',
     vars: { ...person?.vars, ...Object.fromEntries(stale?.vars ?? []) },
+    leftSms: stale?.leavesSms || person?.sms.marketing === 'opt-out',
   }
   const known = new Set(visit.lists.map(({ name }) => name))
   // A name that came from the address bar may be left by it but not joined: lists are not for the visitor to choose.

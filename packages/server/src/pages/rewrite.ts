@@ -16,6 +16,8 @@ export interface Prefill {
   templatesOut: ReadonlySet<string>
   level: string
   vars: { [name: string]: Json }
+  /** Whether text messages are refused. */
+  leftSms: boolean
 }
 
 /**
@@ -93,6 +95,7 @@ const isOff = (value: string) => value === '0' || /^no$/i.test(value)
 function fill(control: Element, prefill: Prefill): void {
   const name = nameOf(control)
   if (attributeOf(control, 'name') === 'optout') choose(control, (value) => value === prefill.level)
+  if (attributeOf(control, 'name') === 'optout_sms') chooseYesNo(control, prefill.leftSms)
   if (!name) return
   const [group, item] = name
   if (group === 'lists' && item) chooseYesNo(control, prefill.lists.has(item))

@@ -3,7 +3,16 @@ import type { SigningKeys } from '../links/keys.ts'
 import { newTokenId, openToken, seal } from '../links/tokens.ts'
 import type { Json } from '../platform/json.ts'
 
-export type SaveResult = 'saved' | 'undone' | 'superseded' | 'confirm_sent' | 'confirm_unsent'
+/** `address_…`: what came of a new address that was asked for beside what was saved. */
+export type SaveResult =
+  | 'saved'
+  | 'undone'
+  | 'superseded'
+  | 'confirm_sent'
+  | 'confirm_unsent'
+  | 'address_sent'
+  | 'address_unsent'
+  | 'address_invalid'
 
 /** What a save did: shown on the page after it, and enough to take it back. */
 export interface Saved {
@@ -17,16 +26,53 @@ export interface Saved {
   left: string[]
   /** Template names: left (true) or taken up again (false). */
   templates: Array<[name: string, out: boolean]>
+  /** Names of lists and templates that stay left, because they were left after the page had been shown. */
+  stayed: string[]
+  /** What the answer about text messages was before it became no; null: it was not changed. */
+  smsWas: { was: string | null } | null
 }
+
+/** A save that changed nothing. */
+export const NOTHING_SAVED = {
+  result: 'saved',
+  changedLevel: false,
+  joined: [],
+  left: [],
+  templates: [],
+  stayed: [],
+  smsWas: null,
+} as const satisfies Partial<Saved>
 
 /** How long a save can be taken back, in ms. */
 export const UNDO_WITHIN = 30 * 60_000
 
+type Packed = [
+  profileId: number,
+  result: SaveResult,
+  was: number,
+  changedLevel: boolean,
+  joined: string[],
+  left: string[],
+  templates: Array<[string, boolean]>,
+  stayed: string[],
+  smsWas: Saved['smsWas'],
+]
+
 export function sealSaved(keys: SigningKeys, saved: Saved, now: Date): string {
-  const { profileId, result, was, changedLevel, joined, left, templates } = saved
-  const content: Json = [profileId, result, LEVELS.indexOf(was), changedLevel, joined, left, templates]
+  const { profileId, result, was, changedLevel, joined, left, templates, stayed, smsWas } = saved
+  const content: Packed = [
+    profileId,
+    result,
+    LEVELS.indexOf(was),
+    changedLevel,
+    joined,
+    left,
+    templates,
+    stayed,
+    smsWas,
+  ]
   const stamp = { issuedAt: now, expiresAt: new Date(now.getTime() + UNDO_WITHIN), id: newTokenId() }
-  return seal(keys, 'undo', content, stamp)
+  return seal(keys, 'undo', content as Json, stamp)
 }
 
 /** Null for anything that is not such a token of this person, or too old. */
@@ -38,21 +84,14 @@ export function openSaved(
 ): (Saved & { id: string; issuedAt: Date }) | null {
   const opened = token === null ? null : openToken(keys, 'undo', token, now)
   if (!opened?.ok) return null
-  const [owner, result, was, changedLevel, joined, left, templates] = opened.content as [
-    number,
-    SaveResult,
-    number,
-    boolean,
-    string[],
-    string[],
-    Array<[string, boolean]>,
-  ]
+  const [owner, result, was, changedLevel, joined, left, templates, stayed, smsWas] = opened.content as Packed
   if (owner !== profileId) return null
   const { id, issuedAt } = opened
-  return { profileId: owner, result, was: LEVELS[was] ?? 'none', changedLevel, joined, left, templates, id, issuedAt }
+  const level = LEVELS[was] ?? 'none'
+  return { profileId, result, was: level, changedLevel, joined, left, templates, stayed, smsWas, id, issuedAt }
 }
 
 /** Whether anything could be taken back. */
 export const canUndo = (saved: Saved): boolean =>
-  saved.result === 'saved' &&
-  (saved.changedLevel || saved.joined.length + saved.left.length + saved.templates.length > 0)
+  (saved.result === 'saved' || saved.result.startsWith('address_')) &&
+  (saved.changedLevel || saved.smsWas !== null || saved.joined.length + saved.left.length + saved.templates.length > 0)

@@ -2,12 +2,15 @@ import { keepWording } from '../consent/ledger.ts'
 import { isWeaker } from '../consent/levels.ts'
 import { parseAddress } from '../profiles/address.ts'
 import type { Act, ChangeOutcome, PersonRef, ProfileChange } from '../profiles/change.ts'
-import type { Choices } from './choices.ts'
+import { askForAddress } from './address-change.ts'
+import { aftermath } from './aftermath.ts'
+import { type Choices, NO_CHOICES } from './choices.ts'
 import { mailConfirmation } from './confirmation-mail.ts'
 import type { FormToken } from './form-token.ts'
+import { type Applied, applyNewest } from './newest.ts'
 import type { PageParts } from './parts.ts'
 import type { Reached } from './reach.ts'
-import type { Saved } from './save-token.ts'
+import { NOTHING_SAVED, type Saved } from './save-token.ts'
 import type { Visit } from './visit.ts'
 
 /** Who posted, for the record. */
@@ -30,24 +33,31 @@ export async function saveChoices(
   // A link that went to an address which is no longer the person's proves nothing about their mailbox of today.
   const withheld = !proves && choices.level && isWeaker(choices.level.to, person?.level ?? 'none')
   const level = withheld ? null : choices.level
+  const since = form?.issuedAt ?? new Date(0)
   const act: Act = {
     ...actOf(reached, poster),
     ...(choices.optsIn && form ? await wordingOf(parts, form.token) : {}),
   }
-  const outcome = await parts.profiles.change({
+  const change: ProfileChange = {
     person: personOf(reached),
     create: reached.email !== null,
     act,
-    ...(level ? { level: { ...level, unlessRefusedAfter: form?.issuedAt ?? new Date(0) } } : {}),
+    ...(level ? { level: { ...level, unlessRefusedAfter: since } } : {}),
     ...(await listsOf(parts, choices.lists)),
     ...(await templatesOf(parts, choices.templates)),
     ...(choices.vars.size > 0 ? { vars: Object.fromEntries(choices.vars) } : {}),
-  })
-  const saved = await savedOf(parts, visit, choices, outcome)
+    ...(choices.leavesSms ? { sms: { marketing: 'opt-out' } } : {}),
+  }
+  const also = await aftermath(parts, reached, visit, choices)
+  const { outcome, stayed } = await applyNewest(parts, change, since, also)
+  const saved = await savedOf(parts, visit, choices, outcome, stayed)
   const unproven = withheld || (outcome.ok && outcome.levelOutcome === 'needs_confirmation')
   if (unproven && outcome.ok && person?.email) {
     const sent = await mailConfirmation(parts, outcome.profileId, person.email)
     saved.result = sent ? 'confirm_sent' : 'confirm_unsent'
+  } else if (choices.newEmail !== null && form && saved.result === 'saved' && person?.email) {
+    const owner = { ...person, email: person.email }
+    saved.result = (proves ? await askForAddress(parts, owner, choices.newEmail) : 'address_unsent') ?? 'saved'
   }
   return saved
 }
@@ -61,33 +71,30 @@ export async function undoSave(
   poster: Poster,
 ): Promise<Saved> {
   const back: Choices = {
+    ...NO_CHOICES,
     level: saved.changedLevel ? { to: saved.was, mode: 'set' } : null,
-    optsIn: false,
     lists: new Map([
       ...saved.joined.map((name) => [name, false] as const),
       ...saved.left.map((name) => [name, true] as const),
     ]),
     templates: new Map(saved.templates.map(([name, out]) => [name, out])),
-    vars: new Map(),
   }
-  const outcome = await parts.profiles.change({
+  const change: ProfileChange = {
     person: { kind: 'id', value: saved.profileId },
     create: false,
     act: { ...actOf(reached, poster), reason: 'undo', tokenId: saved.id },
     ...(back.level ? { level: { ...back.level, unlessRefusedAfter: saved.issuedAt } } : {}),
     ...(await listsOf(parts, back.lists)),
     ...(await templatesOf(parts, back.templates)),
+    ...(saved.smsWas ? { sms: { marketing: saved.smsWas.was ?? undefined } } : {}),
     spend: { id: saved.id, purpose: 'undo' },
-  })
-  const undone = await savedOf(parts, visit, back, outcome)
-  // A second press finds everything as the first one left it.
-  return {
-    ...undone,
-    result: undone.result === 'saved' ? 'undone' : undone.result,
-    joined: [],
-    left: [],
-    templates: [],
   }
+  const also = await aftermath(parts, reached, visit, back)
+  const { outcome, stayed } = await applyNewest(parts, change, saved.issuedAt, also)
+  const undone = await savedOf(parts, visit, back, outcome, stayed)
+  // A second press finds everything as the first one left it.
+  const result = undone.result === 'saved' ? 'undone' : undone.result
+  return { ...NOTHING_SAVED, profileId: undone.profileId, was: undone.was, stayed: undone.stayed, result }
 }
 
 const personOf = (reached: Reached): PersonRef =>
@@ -134,15 +141,24 @@ async function templatesOf(parts: PageParts, wanted: Choices['templates']): Prom
   }
 }
 
-async function savedOf(parts: PageParts, visit: Visit, choices: Choices, outcome: ChangeOutcome): Promise<Saved> {
-  const was = visit.person?.level ?? 'none'
-  if (!outcome.ok) {
-    const profileId = visit.person?.id ?? 0
-    return { profileId, result: 'saved', was, changedLevel: false, joined: [], left: [], templates: [] }
-  }
-  const names = await parts.lists.byIds([...outcome.joined, ...outcome.left])
-  const nameOf = (id: number) => names.get(id)?.name ?? ''
-  const outs = new Set(visit.person?.templateOptouts.map(({ name }) => name))
+async function savedOf(
+  parts: PageParts,
+  visit: Visit,
+  choices: Choices,
+  outcome: ChangeOutcome,
+  stayed: Applied['stayed'],
+): Promise<Saved> {
+  const { person } = visit
+  const was = person?.level ?? 'none'
+  if (!outcome.ok) return { ...NOTHING_SAVED, profileId: person?.id ?? 0, was }
+  const [lists, templates] = await Promise.all([
+    parts.lists.byIds([...outcome.joined, ...outcome.left, ...stayed.lists]),
+    stayed.templates.length > 0 ? parts.templates.byNames([...choices.templates.keys()]) : [],
+  ])
+  const nameOf = (id: number) => lists.get(id)?.name ?? ''
+  const stayedTemplates = [...templates].flatMap(([name, { id }]) => (stayed.templates.includes(id) ? [name] : []))
+  const outs = new Set(person?.templateOptouts.map(({ name }) => name))
+  const smsBefore = person?.sms.marketing ?? null
   return {
     profileId: outcome.profileId,
     result: outcome.levelOutcome === 'superseded' ? 'superseded' : 'saved',
@@ -151,7 +167,9 @@ async function savedOf(parts: PageParts, visit: Visit, choices: Choices, outcome
     joined: outcome.joined.map(nameOf),
     left: outcome.left.map(nameOf),
     templates: [...choices.templates]
-      .filter(([name, keeps]) => keeps === outs.has(name))
+      .filter(([name, keeps]) => keeps === outs.has(name) && !stayedTemplates.includes(name))
       .map(([name, keeps]): [string, boolean] => [name, !keeps]),
+    stayed: [...stayed.lists.map(nameOf), ...stayedTemplates],
+    smsWas: choices.leavesSms && smsBefore !== 'opt-out' ? { was: smsBefore } : null,
   }
 }

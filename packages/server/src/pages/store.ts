@@ -22,6 +22,8 @@ interface PageTable {
 interface PageSettings {
   /** Under which the consent ledger keeps the text of this revision. */
   wordingId?: string
+  /** Addresses to which a form of the page may lead after saving. */
+  redirects?: string[]
 }
 
 declare module '../platform/database.ts' {
@@ -37,6 +39,7 @@ export interface StoredPage {
   revision: number
   html: string
   wordingId: string | null
+  redirects: readonly string[]
   template: Template
 }
 
@@ -52,12 +55,14 @@ export interface PageSummary {
 /** First segments of our own addresses, which no page may be called. */
 const RESERVED = new Set(
   (
-    'join manage page u v f c b o s oc api uiapi health healthz docs metrics console openapi.json ' +
+    'join manage page a u v f c b o s oc api uiapi health healthz docs metrics console openapi.json ' +
     'user send template list purchase email event job blast content'
   )
     .split(' ')
     .filter((name) => name !== ''),
 )
+/** The host goes into the page's policy, so it holds nothing that would have a meaning there. */
+const ELSEWHERE = /^https?:\/\/[A-Za-z0-9.-]+(?::\d{1,5})?(?:[/?#]|$)/
 const NAME = /^(?=.*[A-Za-z0-9])[A-Za-z0-9-]{1,100}$/
 
 /** How hosted pages are compiled; what they are checked with must be what they are served with. */
@@ -70,10 +75,10 @@ export const compilePage = (html: string): Template => compile(html, { field: 'p
 export async function savePage(
   db: Database,
   clock: Clock,
-  page: { name: string; type: PageType; html: string },
+  page: { name: string; type: PageType; html: string; redirects?: readonly string[] },
 ): Promise<PageSaveOutcome> {
-  const { name, type, html } = page
-  const problem = problemWithName(name, type)
+  const { name, type, html, redirects = [] } = page
+  const problem = problemWithName(name, type) ?? problemWithRedirects(redirects)
   if (problem) return { ok: false, problems: [problem] }
   const checked = lintPage(html, type)
   if (checked.problems.length > 0) return { ok: false, problems: checked.problems }
@@ -83,7 +88,7 @@ export async function savePage(
     if (present && present.type !== type) {
       return { ok: false, problems: [`There is already a page named ${name}, of type ${present.type}`] }
     }
-    const settings = JSON.stringify({ wordingId: await keepWording(tx, html, now) })
+    const settings = JSON.stringify({ wordingId: await keepWording(tx, html, now), redirects })
     await sql`
       insert into page (name, type, html, settings, revision, created_at, modified_at)
       values (${name}, ${type}, ${html}, ${settings}, 1, ${now}, ${now})
@@ -99,6 +104,11 @@ function problemWithName(name: string, type: PageType): string | null {
   if (name === 'optout' && type !== 'manage') return 'the page optout must be of type manage'
   if (name === 'signup-confirm' && type !== 'other') return 'the page signup-confirm must be of type other'
   return null
+}
+
+function problemWithRedirects(redirects: readonly string[]): string | null {
+  const wrong = redirects.find((address) => !ELSEWHERE.test(address) || !URL.canParse(address))
+  return wrong === undefined ? null : `a page leads on to addresses like https://example.com/thanks, not to ${wrong}`
 }
 
 /** All pages of the account's own, by name. */
@@ -137,7 +147,8 @@ export function createPageCache(db: Queryable): PageCache {
     const known = held.get(name)
     if (known && known.revision === row.revision && known.html === row.html) return known
     const { type, revision, html } = row
-    const page = { name, type, revision, html, wordingId: row.settings.wordingId ?? null, template: compilePage(html) }
+    const { wordingId = null, redirects = [] } = row.settings
+    const page = { name, type, revision, html, wordingId, redirects, template: compilePage(html) }
     held.set(name, page)
     return page
   }

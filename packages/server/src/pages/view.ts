@@ -85,12 +85,16 @@ export function builtInData(view: PreferenceView, keys: SigningKeys): Data {
     others: others.map(({ name, label }) => ({ name, label, keeps: keeps(name) })),
     lists,
     choices: level === 'none' ? sealForm(keys, choices, now) : '',
-    simple: level === 'none' ? '' : sealForm(keys, nothing, now),
+    simple: sealForm(keys, nothing, now),
     optin: level === 'none' ? '' : sealForm(keys, { ...nothing, wording: { text: wording } }, now),
+    some: level === 'none' ? '' : sealForm(keys, { ...choices, templates: new Set(), wording: { text: wording } }, now),
+    readdress: person !== null && person.email !== null && level !== 'all',
     result: saved?.result ?? null,
     was: saved?.was ?? null,
     joined: labelsOf(saved?.joined, visit),
     left: labelsOf(saved?.left, visit),
+    stayed: labelsOf(saved?.stayed, visit),
+    sms: saved?.smsWas !== undefined && saved.smsWas !== null,
     undo: saved && view.saved && canUndo(saved) && mayUndo(saved, visit) ? view.saved.token : null,
     bounces: person?.deliverability === 'hardbounce',
   }
@@ -105,8 +109,8 @@ function stateOf({ person }: Visit): 'hardbounce' | 'complained' | null {
 /** After a spam report an opt-out is lifted by proof of the mailbox only, so it cannot be taken back here. */
 const mayUndo = (saved: Saved, { person }: Visit): boolean => !saved.changedLevel || person?.complainedAt === null
 
-function labelsOf(names: readonly string[] | undefined, visit: Visit): string[] {
-  const labels = new Map(visit.lists.map(({ name, label }) => [name, label]))
+function labelsOf(names: readonly string[] | undefined, { lists, person }: Visit): string[] {
+  const labels = new Map([...(person?.templateOptouts ?? []), ...lists].map(({ name, label }) => [name, label]))
   return (names ?? []).map((name) => labels.get(name) ?? name)
 }
 

@@ -30,6 +30,7 @@ export interface Visitor {
   complainedAt: Date | null
   optoutAt: Date | null
   vars: JsonObject
+  sms: { marketing?: string }
   deliverability: Deliverability
   /** Templates that the person left. */
   templateOptouts: Array<{ id: number; name: string; label: string }>
@@ -67,6 +68,7 @@ interface Row {
   complained_at: Date | null
   optout_at: Date | null
   vars: JsonObject
+  sms: { marketing?: string }
   state: string | null
   lists: Array<[name: string, label: string | null, member: boolean, primary: boolean]> | null
   outs: Array<[id: number, name: string, label: string | null]> | null
@@ -86,7 +88,7 @@ export function createVisits(db: Queryable): (wanted: WantedVisit) => Promise<Vi
 async function readVisits(db: Queryable, wanted: WantedVisit[]): Promise<Visit[]> {
   const { rows } = await sql<Row>`
     select p.id, p.email, p.level, p.level_at, p.level_via, p.refused_at, p.complained_at, p.optout_at, p.vars,
-      a.state,
+      p.sms, a.state,
       (select json_agg(json_build_array(l.name, l.public_name, j.list_id is not null, l.is_primary)
           order by coalesce(nullif(l.public_name, ''), l.name))
         from list l
@@ -158,6 +160,7 @@ function visitorOf(row: Row, id: number): Visitor {
     complainedAt: row.complained_at,
     optoutAt: row.optout_at,
     vars: row.vars,
+    sms: row.sms,
     deliverability: (row.state ?? 'unknown') as Deliverability,
     templateOptouts: (row.outs ?? []).map(([out, name, label]) => ({ id: out, name, label: label || name })),
   }

@@ -61,8 +61,10 @@ export interface PageHouse {
   lists(id: number): Promise<string[]>
   bounce(email: string): Promise<void>
   setting(name: string, value: string): Promise<void>
-  put(name: string, html: string, type?: 'manage' | 'other'): Promise<void>
+  put(name: string, html: string, type?: 'manage' | 'other', redirects?: string[]): Promise<void>
   messages(template: string): Promise<string[]>
+  /** Path behind the variable of the newest message of a template. */
+  linkIn(template: string, variable: string): Promise<string>
   /** Every row of every table, as text. */
   everything(): Promise<string>
   close(): Promise<void>
@@ -186,8 +188,8 @@ export async function openPages(options: { listen?: boolean } = {}): Promise<Pag
       if (problem) throw new Error(problem)
       services.settings.forget()
     },
-    async put(name, html, type = 'manage') {
-      const outcome = await savePage(db, clock, { name, type, html })
+    async put(name, html, type = 'manage', redirects = []) {
+      const outcome = await savePage(db, clock, { name, type, html, redirects })
       if (!outcome.ok) throw new Error(outcome.problems.join('; '))
     },
     async messages(template) {
@@ -195,6 +197,12 @@ export async function openPages(options: { listen?: boolean } = {}): Promise<Pag
         select m.address from message m join template t on t.id = m.template_id where t.name = ${template}
         order by m.id`.execute(db)
       return rows.map(({ address }) => address)
+    },
+    async linkIn(template, variable) {
+      const { rows } = await sql<{ vars: Record<string, string> }>`
+        select m.vars from message m join template t on t.id = m.template_id where t.name = ${template}
+        order by m.id desc limit 1`.execute(db)
+      return pathOf(rows[0]!.vars[variable]!)
     },
     async everything() {
       const tables = await sql<{ name: string }>`

@@ -1,8 +1,10 @@
+import { createHmac } from 'node:crypto'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { verifySignature } from '../../src/account/signature.ts'
+import { legacyManageHash } from '../../src/links/manage-hash.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { createFromSignals, type PostedSignal } from '../../src/postbacks/from-signals.ts'
 import { createPostbackLoop, type PostbackLoop } from '../../src/postbacks/loop.ts'
@@ -17,11 +19,13 @@ let loop: PostbackLoop
 
 /** A customer's program that takes postbacks. */
 const received: Array<Record<string, string>> = []
+const bodies: string[] = []
 const answers: number[] = []
 const receiver = createServer((request, response) => {
   const chunks: Buffer[] = []
   request.on('data', (chunk: Buffer) => chunks.push(chunk))
   request.on('end', () => {
+    bodies.push(Buffer.concat(chunks).toString())
     received.push(Object.fromEntries(new URLSearchParams(Buffer.concat(chunks).toString())))
     headers = request.headers
     response.writeHead(answers.shift() ?? 200, { location: '/elsewhere' }).end('thanks')
@@ -160,7 +164,86 @@ describe('what is posted', () => {
   })
 })
 
+describe('what a page and a link tell', () => {
+  beforeAll(() => house.setting('update_postback_url', url))
+  afterAll(() => house.setting('update_postback_url', ''))
+
+  test('a saved page, with what it offered as it stands now', async () => {
+    const ids = await house.services.lists.ensure(['Daily', 'Weekly'])
+    await house.put(
+      'own',
+      `<form method="post"><input type="checkbox" name="lists[Daily]" value="1">
+      <input type="checkbox" name="lists[Weekly]" value="1"><input name="vars[city]">
+      <input type="checkbox" name="vars[pets][]" value="cat"><button name="optout_all" value="1">Out</button></form>`,
+    )
+    const ada = await house.reader('ada-page', { lists: new Map([[ids.get('Weekly')!, true]]) })
+    const path = `/manage/own?${new URLSearchParams({ email: ada.email, hash: legacyManageHash(ada.email, secret) })}`
+    const choice = { 'lists[Daily]': '1', 'lists[Weekly]': null, 'vars[city]': 'Köln', optout_all: null }
+    await (await house.get(path)).submit({ ...choice, 'vars[pets][]': 'cat' })
+    await loop.deliverOnce()
+    const { api_key: _key, sig, ...told } = received[0]!
+    expect(told).toEqual({
+      action: 'update',
+      sid: expect.stringMatching(/^[0-9a-f]{24}$/),
+      email: ada.email,
+      page: 'own',
+      optout_email: 'none',
+      'lists[Daily]': '1',
+      'lists[Weekly]': '0',
+      'vars[city]': 'Köln',
+      'vars[pets][0]': 'cat',
+    })
+    const { sig: _sig, ...signed } = received[0]!
+    expect(verifySignature(Object.values(signed), secret, sig!)).toBe(true)
+  })
+
+  test('an opt-out by the page of a message, with the send', async () => {
+    const bob = await house.reader('bob-page')
+    await (await house.get(bob.oc)).submit({ optout: 'basic' })
+    await loop.deliverOnce()
+    const sendId = house.services.sends.sendIdOf(bob.messageId)
+    expect(received[0]).toMatchObject({ action: 'update', page: 'optout', optout_email: 'basic', send_id: sendId })
+  })
+
+  test('a confirmation, to the address that its template names, once', async () => {
+    const cai = await house.reader('cai-page')
+    const link = { messageId: cai.messageId, profileId: cai.id, address: cai.email, lists: null }
+    const confirm = async () => {
+      const path = new URL(house.services.links.confirm(link)).pathname
+      await house.post(path, { confirm: '1' })
+      await house.post(path, { confirm: '1' })
+    }
+    await confirm()
+    expect(await states()).toEqual([])
+    await house.services.templates.save('Welcome', { verify_post_url: url })
+    await confirm()
+    await loop.deliverOnce()
+    const sendId = house.services.sends.sendIdOf(cai.messageId)
+    expect(received.map(({ api_key, sig, ...rest }) => rest)).toEqual([
+      { action: 'verify', email: cai.email, send_id: sendId },
+    ])
+    await house.services.templates.save('Welcome', { verify_post_url: '' })
+  })
+})
+
 describe('delivery', () => {
+  test('headers of our own tell a repetition from something new, and are signed', async () => {
+    await oneClick(await house.reader('headers'))
+    await dispatch()
+    answers.push(500)
+    await loop.deliverOnce()
+    const first = { ...headers }
+    house.clock.advance(MINUTE)
+    await loop.deliverOnce()
+    expect(headers['x-fairlead-event-id']).toBe(first['x-fairlead-event-id'])
+    const stamp = String(headers['x-fairlead-timestamp'])
+    expect(Number(stamp)).toBe(Math.floor(house.clock.now().getTime() / 1000))
+    expect(Number(stamp) - Number(first['x-fairlead-timestamp'])).toBe(60)
+    const signed = `${headers['x-fairlead-event-id']}.${stamp}.${bodies.at(-1)}`
+    const mac = createHmac('sha256', secret).update(signed).digest('hex')
+    expect(headers['x-fairlead-signature']).toBe(`v1=${mac}`)
+  })
+
   test('anything but 200 is tried again after 1, 5, 30 minutes, 2, 6 and 24 hours, then given up', async () => {
     await oneClick(await house.reader('hal'))
     await dispatch()
