@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { CompileError, type Context, lint, RenderError, Stop } from '../src/index.ts'
-import { type Request, renderRequest } from '../src/preview.ts'
+import { checkContext, type Request, renderRequest } from '../src/preview.ts'
 
 const USAGE = `zephyr render [--context mail|page|setup|link|trigger] [--lenient] TEMPLATE [DATA.json]
     prints the rendered template; DATA holds variables, 'profile' and 'standard' values
@@ -14,37 +14,51 @@ zephyr check [--context …] TEMPLATE
     prints what is wrong and what is probably not meant; exit code 1 if it does not compile
 `
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    jsonl: { type: 'boolean' },
-    lenient: { type: 'boolean' },
-    context: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
-  },
-})
+const { values, positionals } = readArguments()
 const [command, templateFile, dataFile] = positionals
 const context = values.context as Context | undefined
 
 if (values.help) process.stdout.write(USAGE)
 else if (command === 'render' && values.jsonl) await renderLines()
-else if (command === 'render' && templateFile !== undefined) renderFile(templateFile, dataFile)
-else if (command === 'check' && templateFile !== undefined) check(templateFile)
+else if (command === 'render' && templateFile !== undefined) explained(() => renderFile(templateFile, dataFile))
+else if (command === 'check' && templateFile !== undefined) explained(() => check(templateFile))
 else {
   process.stderr.write(USAGE)
   process.exitCode = 2
 }
 
-function renderFile(file: string, data: string | undefined): void {
+function readArguments() {
   try {
-    const request: Request = {
-      template: readFileSync(file, 'utf8'),
-      data: data === undefined ? {} : JSON.parse(readFileSync(data, 'utf8')),
-      context,
-      mode: values.lenient ? 'lenient' : 'strict',
-      field: file,
-    }
-    process.stdout.write(renderRequest(request))
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        jsonl: { type: 'boolean' },
+        lenient: { type: 'boolean' },
+        context: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    })
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${USAGE}`)
+    process.exit(2)
+  }
+}
+
+function renderFile(file: string, data: string | undefined): void {
+  const request: Request = {
+    template: readFileSync(file, 'utf8'),
+    data: data === undefined ? {} : JSON.parse(readFileSync(data, 'utf8')),
+    context,
+    mode: values.lenient ? 'lenient' : 'strict',
+    field: file,
+  }
+  process.stdout.write(renderRequest(request))
+}
+
+/** Does something with files; says in words what went wrong. */
+function explained(work: () => void): void {
+  try {
+    work()
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`)
     process.exitCode = 1
@@ -85,6 +99,7 @@ function answer(line: string): unknown {
 }
 
 function check(file: string): void {
+  if (context !== undefined) checkContext(context)
   let failed = false
   for (const { code, message, line, column } of lint(readFileSync(file, 'utf8'), { context, field: file })) {
     process.stdout.write(`${file}:${line}:${column} ${code}: ${message}\n`)

@@ -61,7 +61,8 @@ export interface Sources {
 export function dataOf(sources: Sources): Data {
   const layers: Layer[] = []
   const add = (name: string, values: Values | undefined, tainted = false) => {
-    if (values !== undefined) layers.push({ name, values, tainted })
+    // Data from outside: vars may be null, or a list.
+    if (typeof values === 'object' && values !== null && !Array.isArray(values)) layers.push({ name, values, tainted })
   }
   add('request', sources.request, true)
   add('form', sources.form, true)

@@ -2,6 +2,7 @@ import type { Ast, Expr, Node, Place } from './ast.ts'
 import type { Data } from './data.ts'
 import { CompileError } from './errors.ts'
 import { FUNCTIONS } from './functions/index.ts'
+import { mayBeMissing, testedIn, testsOfAllAlone } from './lint-consent.ts'
 import { compileMessage, type MessageOptions, type MessageSource } from './message.ts'
 import { locate } from './source.ts'
 import { nearest } from './suggest.ts'
@@ -14,8 +15,12 @@ export interface LintOptions extends CompileOptions {
   readonly known?: Iterable<string>
   /** Report values printed without `h()` or `u()`. Default: yes. */
   readonly escaping?: boolean
+  /** Names that the caller always supplies and that no visitor's request can: not worth a warning in conditions. */
+  readonly supplied?: Iterable<string>
   /** Names assigned by fields that run before this one. */
   readonly assignedBefore?: ReadonlySet<string>
+  /** What conditions of fields that run before this one ask about. */
+  readonly testedBefore?: ReadonlySet<string>
 }
 
 const PERSONALIZE_KEYS: ReadonlySet<string> = new Set([
@@ -46,6 +51,9 @@ const HARMLESS: ReadonlySet<string> = new Set(
 
 /** Standard variables made by the platform; `email` is what somebody typed. */
 const OWN_TEXT: ReadonlySet<string> = new Set([...PROTECTED].filter((name) => name !== 'email' && name !== 'profile'))
+
+/** Standard variables with names so long that whatever comes near was meant to be one. */
+const UNMISTAKABLE: readonly string[] = [...PROTECTED].filter((name) => name.length >= 12)
 
 /** What is probably not meant in one template. A template that does not compile gives one entry, `error`. */
 export function lint(template: string | Template, options: LintOptions = {}): Warning[] {
@@ -82,6 +90,7 @@ export function lintMessage(
     return [asWarning(error)]
   }
   const setup = new Set(message.parts.setup?.reads.assigned ?? [])
+  const tested = testedIn(message.parts.setup?.ast.nodes ?? [])
   const elsewhere = new Set(message.reads.assigned)
   const warnings: Warning[] = [...message.warnings]
   for (const [field, part] of Object.entries(message.parts)) {
@@ -89,6 +98,7 @@ export function lintMessage(
     const linter = new Linter(part, {
       ...options,
       assignedBefore: setup,
+      testedBefore: tested,
       escaping: field === 'content_html' && options.escaping !== false,
     })
     warnings.push(...linter.run())
@@ -127,11 +137,14 @@ class Linter {
   private readonly warnings: Warning[] = []
   private readonly assigned: Set<string>
   private readonly bound = new Set<string>()
+  private readonly supplied: ReadonlySet<string>
+  private tested: Set<string> | null = null
 
   constructor(template: Template, options: LintOptions) {
     this.template = template
     this.ast = template.ast
     this.options = options
+    this.supplied = new Set(options.supplied ?? [])
     this.assigned = new Set([...template.reads.assigned, ...(options.assignedBefore ?? [])])
   }
 
@@ -174,9 +187,9 @@ class Linter {
       }
     }
     if (node.type === 'print' && this.options.escaping !== false) this.unescaped(node.expr, node.place, node.at)
-    if (node.type === 'if' && this.template.context === 'page') {
-      for (const expr of expressionsOf(node)) this.bareConditions(expr)
-    }
+    if (this.template.context !== 'page') return
+    if (node.type === 'if') for (const expr of expressionsOf(node)) this.bareConditions(expr)
+    if (node.type === 'switch' && node.subject !== null) this.bareConditions(node.subject)
   }
 
   private shadow(name: string, at: number): void {
@@ -197,6 +210,9 @@ class Linter {
       case 'call':
         this.call(expr)
         return
+      case 'choice':
+        if (this.template.context === 'page') this.bareConditions(expr.test)
+        return
       default:
     }
   }
@@ -213,7 +229,7 @@ class Linter {
         this.warn(first.at, 'name-in-quotes', `'${expr.name}' wants the name of the variable in quotes`)
       else if (typeof first.value === 'string') this.shadow(first.value, first.at)
     }
-    if (expr.name === 'signup_confirm' && first !== undefined && this.mayBeMissing(first)) {
+    if (expr.name === 'signup_confirm' && first !== undefined && this.mayComeToNothing(first)) {
       this.warn(
         first.at,
         'signup-may-be-missing',
@@ -233,34 +249,14 @@ class Linter {
     }
   }
 
-  private mayBeMissing(expr: Expr): boolean {
-    if (expr.type === 'name') return !this.assigned.has(expr.name) && !this.bound.has(expr.name)
-    return (
-      expr.type === 'member' ||
-      expr.type === 'index' ||
-      (expr.type === 'value' && (expr.value === null || expr.value === ''))
-    )
+  private mayComeToNothing(argument: Expr): boolean {
+    this.tested ??= new Set([...testedIn(this.ast.nodes), ...(this.options.testedBefore ?? [])])
+    return mayBeMissing(argument, (name) => this.assigned.has(name) || this.bound.has(name), this.tested)
   }
 
   /** `== 'all'` alone leaves out everybody who only turned marketing off. */
   private optoutTests(): void {
-    const alone: number[] = []
-    let others = false
-    eachTemplateExpr(this.ast.nodes, (expr) => {
-      if (expr.type !== 'binary' || expr.rest.length !== 1) return
-      const sides = [expr.first, expr.rest[0]!.right]
-      if (!sides.some(isOptout)) return
-      const level = sides.find((side) => side.type === 'value')
-      if (level?.type !== 'value') return
-      if (level.value === 'all' && expr.rest[0]!.op === '==') alone.push(expr.at)
-      else others = true
-    })
-    eachNode(this.ast.nodes, (node) => {
-      if (node.type === 'switch' && node.subject !== null && isOptout(node.subject)) others = true
-      if (node.type === 'if' && node.branches.some(({ test }) => test !== null && isBareOptout(test))) others = true
-    })
-    if (others) return
-    for (const at of alone) {
+    for (const at of testsOfAllAlone(this.ast.nodes)) {
       this.warn(
         at,
         'optout-all-only',
@@ -270,11 +266,12 @@ class Linter {
   }
 
   private unset(): void {
-    if (this.options.known === undefined) return
-    const known = new Set(this.options.known)
+    const known = this.options.known === undefined ? null : new Set([...this.options.known, ...this.assigned])
     for (const name of this.template.reads.variables) {
-      if (known.has(name) || this.assigned.has(name) || this.bound.has(name) || PROTECTED.has(name)) continue
-      const near = nearest(name, [...known, ...this.assigned])
+      if (this.assigned.has(name) || this.bound.has(name) || PROTECTED.has(name) || known?.has(name)) continue
+      // Without knowing what there is, only a name that can hardly be meant is worth a word.
+      const near = nearest(name, known === null ? UNMISTAKABLE : [...known, ...PROTECTED])
+      if (known === null && near === undefined) continue
       const hint = near === undefined ? '' : `; did you mean '${near}'?`
       this.warnings.push(this.readOf(name, 'unset-variable', `nothing sets '${name}'${hint}`))
     }
@@ -321,6 +318,7 @@ class Linter {
       if (expr.type !== 'name' || seen.has(expr.name)) return
       seen.add(expr.name)
       if (PROTECTED.has(expr.name) || this.assigned.has(expr.name) || this.bound.has(expr.name)) return
+      if (this.supplied.has(expr.name)) return
       this.warn(
         expr.at,
         'bare-condition',
@@ -328,17 +326,4 @@ class Linter {
       )
     })
   }
-}
-
-function isOptout(expr: Expr): boolean {
-  return (
-    expr.type === 'member' && expr.name === 'optout' && expr.object.type === 'name' && expr.object.name === 'profile'
-  )
-}
-
-/** The level itself is the condition, or a part of it. */
-function isBareOptout(expr: Expr): boolean {
-  if (isOptout(expr)) return true
-  if (expr.type === 'unary') return isBareOptout(expr.operand)
-  return expr.type === 'logic' && expr.operands.some(isBareOptout)
 }

@@ -90,7 +90,9 @@ class Parser {
       } catch (misfit) {
         if (!(misfit instanceof Misfit)) throw misfit
         if (!this.tolerated(misfit)) {
-          throw new CompileError(this.source, misfit.at, misfit.reason, { expected: misfit.expected })
+          // A tag that runs to the end of the template was left open where it began.
+          const at = misfit.at >= text.length ? open : misfit.at
+          throw new CompileError(this.source, at, misfit.reason, { expected: misfit.expected })
         }
         if (misfit.fatal) break
       }

@@ -1,5 +1,5 @@
 import type { Context } from './compile/builder.ts'
-import { type Data, dataOf, type Profile, type Values } from './data.ts'
+import { type Data, dataOf, type Profile, type Sources, type Values } from './data.ts'
 import { urlEncode } from './functions/text.ts'
 import type { Env, Host } from './host.ts'
 import { compileMessage } from './message.ts'
@@ -10,9 +10,10 @@ import { PROTECTED } from './vocabulary.ts'
 export interface Request {
   readonly template: string
   /**
-   * Variables by name. `profile`, `standard`, `request` and `vars` may be given as objects of their own; other
-   * standard names go where they belong. A `standard` object marks a fixture, whose `clock`, `send_time`,
-   * `timezone`, `message_id`, `engagement` and `interest` describe the surroundings.
+   * Variables by name. `profile`, `standard`, `request`, `vars` (or `send_vars`), `evars`, `event_vars`, `feed_vars` and
+   * `test_vars` may be given as objects of their own; other standard names go where they belong. A `standard` object
+   * marks a fixture, whose `clock`, `send_time`, `timezone`, `message_id`, `engagement` and `interest` describe the
+   * surroundings.
    */
   readonly data?: Values
   readonly context?: Context
@@ -43,10 +44,30 @@ const NAMED: ReadonlySet<string> = new Set([
   'page',
 ])
 
+/** Sources of variables that may be given as objects of their own, and what they are called in `Sources`. */
+const SOURCES = {
+  request: 'request',
+  evars: 'evars',
+  vars: 'vars',
+  send_vars: 'vars',
+  event_vars: 'event',
+  feed_vars: 'feed',
+  test_vars: 'test',
+} as const
+
+const CONTEXTS: readonly string[] = ['mail', 'page', 'setup', 'link', 'trigger'] satisfies Context[]
+
+/** Refuses a context from outside that does not exist. */
+export function checkContext(context: string): asserts context is Context {
+  if (!CONTEXTS.includes(context)) throw new SyntaxError(`context is one of ${CONTEXTS.join(', ')}, not '${context}'`)
+}
+
 /** Compiles and renders in one go, with a platform that does nothing. Throws what both throw. */
 export function renderRequest(request: Request): string {
   const data = request.data ?? {}
+  if (!isRecord(data)) throw new SyntaxError('the data is an object of variables: {"name": "value"}')
   const { field, mode, context = 'mail', setup } = request
+  checkContext(context)
   const env = envOf(data, request.env)
   if (setup === undefined || setup === '') {
     return compile(request.template, { field, mode, context }).render(previewData(data), env)
@@ -67,8 +88,14 @@ export function previewData(data: Values): Data {
   const standard: Record<string, unknown> = {}
   const named: Record<string, unknown> = {}
   const vars: Record<string, unknown> = {}
+  const sources: Sources = {}
   for (const [name, value] of Object.entries(data)) {
-    if (['profile', 'standard', 'request', 'vars'].includes(name) && isRecord(value)) continue
+    if ((name === 'profile' || name === 'standard') && isRecord(value)) continue
+    if (Object.hasOwn(SOURCES, name) && isRecord(value)) {
+      const source = SOURCES[name as keyof typeof SOURCES]
+      sources[source] = { ...sources[source], ...value }
+      continue
+    }
     if (isFixture(data) && SURROUNDINGS.has(name)) continue
     if (PROTECTED.has(name)) define(standard, name, value)
     else define(NAMED.has(name) ? named : vars, name, value)
@@ -78,9 +105,9 @@ export function previewData(data: Values): Data {
   return dataOf({
     standard: { ...email, ...standard, ...(isRecord(data.standard) ? data.standard : {}) },
     profile,
-    request: isRecord(data.request) ? data.request : undefined,
-    evars: vars,
-    vars: isRecord(data.vars) ? data.vars : undefined,
+    ...sources,
+    // Variables given bare come before those in objects of their own.
+    evars: { ...sources.evars, ...vars },
     named,
   })
 }

@@ -210,7 +210,10 @@ export class Run {
 
   readByName(name: string): Value {
     const slot = this.names.find(name)
-    if (slot !== undefined) return this.vars[slot] ?? this.read(slot)
+    if (slot !== undefined) {
+      const value = this.vars[slot]
+      return value === undefined ? this.read(slot) : value
+    }
     const set = this.extra?.get(name)
     return set === undefined ? this.lookUp(name) : set
   }

@@ -54,6 +54,9 @@ describe('the command', () => {
       { template: '{n}', setup: '{n = 3}' },
       { template: "{date('HH:mm')}", env: { now: 0, timeZone: 'Asia/Tokyo' } },
       { nothing: 1 },
+      { template: '{a}{b}{c}', data: { send_vars: { a: 1, b: 2 }, evars: { b: 3 }, test_vars: { c: 4, a: 5 } } },
+      { template: 'x', context: 'nowhere' },
+      { template: 'x', data: [] },
     ]
     const { stdout } = zephyr(['render', '--jsonl'], `${rows.map((row) => JSON.stringify(row)).join('\n')}\nnot json\n`)
     const lines = stdout
@@ -62,13 +65,16 @@ describe('the command', () => {
       .map((line) => JSON.parse(line))
     expect(lines).toMatchObject([
       { output: 'Hi Kit' },
-      { kind: 'compile', line: 1, column: 4 },
+      { kind: 'compile', line: 1, column: 1 },
       { error: 'no', kind: 'assert', line: 1, column: 2 },
       { output: '&lt;' },
       { output: 'é\n' },
       { output: '3' },
       { output: '09:00' },
       { kind: 'input', line: null },
+      { output: '134' },
+      { kind: 'input', error: "context is one of mail, page, setup, link, trigger, not 'nowhere'" },
+      { kind: 'input' },
       { kind: 'input' },
     ])
   })
@@ -100,6 +106,11 @@ describe('the command', () => {
 
   it('shows how it is used', () => {
     expect(zephyr([]).status).toBe(2)
+    expect(zephyr(['render', '--nonsense'])).toMatchObject({ status: 2, stdout: '' })
+    expect(zephyr(['render', '/nowhere.html'])).toMatchObject({
+      status: 1,
+      stderr: expect.not.stringContaining(' at '),
+    })
     expect(zephyr(['--help'])).toMatchObject({ status: 0 })
   })
 })

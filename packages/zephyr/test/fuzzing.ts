@@ -1,4 +1,17 @@
-import { CompileError, type Context, compile, type Host, print, RenderError, Stop } from '../src/index.ts'
+import {
+  CompileError,
+  type Context,
+  compile,
+  type Data,
+  dataOf,
+  type Host,
+  labelled,
+  lint,
+  type Profile,
+  print,
+  RenderError,
+  Stop,
+} from '../src/index.ts'
 import { dataFor, envFor, example } from './conformance/fixture.ts'
 import { CASES } from './conformance/language.ts'
 
@@ -169,6 +182,53 @@ const env = { ...envFor(), host, limits: { rounds: 5000, output: 200_000, work: 
 const snippets = (name: string) => (name === 'a' ? '{x = 1}[{first_name}]' : undefined)
 const CONTEXTS: readonly Context[] = ['mail', 'page', 'setup', 'link', 'trigger']
 
+const FIXTURE = dataFor({}, { request: { list: '<b>"x"</b>', x: ['a', { b: '<' }] } })
+const NAMES = ['x', 'y', 'content', 'first_name', 'points', 'tier', 'missing', 'topics', 'signup_lists', 'blast', 'l']
+const KEYS = ['title', 'url', 'vars', 'tags', 'price', 'pinned', '0', '', '__proto__', 'constructor', 'items', 'x y']
+const SCALARS = [
+  null,
+  true,
+  false,
+  0,
+  -1,
+  1.5,
+  1e300,
+  '',
+  '0',
+  'a',
+  '<b>"\'',
+  '{x}',
+  '\ud800',
+  '2024-06-15',
+  'é😀',
+  'none',
+]
+
+/** Any JSON, of the shapes that templates are not made for. */
+function oddValue(random: () => number, depth = 0): unknown {
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!
+  const kind = random()
+  if (depth > 3 || kind < 0.5) return pick(SCALARS)
+  const count = Math.floor(random() * 4)
+  if (kind < 0.75) return Array.from({ length: count }, () => oddValue(random, depth + 1))
+  // Through JSON, so that a key such as __proto__ is a key.
+  return JSON.parse(
+    `{${Array.from({ length: count }, () => `${JSON.stringify(pick(KEYS))}:${JSON.stringify(oddValue(random, depth + 1))}`).join(',')}}`,
+  )
+}
+
+function oddData(random: () => number): Data {
+  const values = () => Object.fromEntries(NAMES.map((name) => [name, oddValue(random)]))
+  const vars = oddValue(random)
+  const lists = oddValue(random)
+  return dataOf({
+    standard: { email: oddValue(random) },
+    request: values(),
+    profile: random() < 0.2 ? null : ({ ...values(), vars, lists, optout: oddValue(random) } as Profile),
+    named: { content: oddValue(random), template: labelled('T', { name: oddValue(random) }) },
+  })
+}
+
 /** Puts one template through everything; returns what went wrong, or nothing. */
 export function tried(template: string, random: () => number): string | null {
   const context = CONTEXTS[Math.floor(random() * CONTEXTS.length)]!
@@ -184,8 +244,9 @@ export function tried(template: string, random: () => number): string | null {
       }
       void compiled.reads
       void compiled.warnings
+      lint(compiled, { context, known: ['x'] })
       try {
-        compiled.render(dataFor({}, { request: { list: '<b>"x"</b>', x: ['a', { b: '<' }] } }), env)
+        compiled.render(random() < 0.5 ? FIXTURE : oddData(random), env)
       } catch (error) {
         if (error instanceof Stop) continue
         if (!(error instanceof RenderError)) return `render threw ${error}`

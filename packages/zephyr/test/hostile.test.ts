@@ -167,6 +167,13 @@ describe('what a template can reach', () => {
     expect(lenient.render({ layers: [{ name: 'x', values }] })).toBe('own||{f()}|||10||')
   })
 
+  it('data of any shape', () => {
+    const template = compile('{a}{length}{0}{profile.vars.a}{profile.lists[0].x}{foreach a as b}{b}{/foreach}')
+    for (const vars of [null, [1], 'x', 5, { a: null }] as never[]) {
+      expect(template.render(dataOf({ vars, profile: { vars, lists: vars, optout: vars }, feed: vars }))).toBe('0')
+    }
+  })
+
   it('not a polluted prototype', () => {
     const prototype = Object.prototype as unknown as Record<string, unknown>
     prototype.leaked = 'leaked'

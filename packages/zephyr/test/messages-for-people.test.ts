@@ -143,6 +143,17 @@ describe('lint', () => {
     ['{if "all" == profile.optout}x{/if}', ['optout-all-only']],
     ['{if profile.optout}{profile.optout == "all" ? 1 : 2}{/if}', []],
     ['{profile.optout == "all" ? 1 : profile.optout == "basic" ? 2 : 3}', []],
+    ['{if signup_lists}{signup_confirm(signup_lists)}{/if}{if length(l) > 0}{signup_confirm(l)}{/if}', []],
+    ['{assert(signup_lists)}{signup_confirm(signup_lists)}', []],
+    ['{signup_confirm(x ?: null)}{signup_confirm(x ? [x] : "")}', ['signup-may-be-missing', 'signup-may-be-missing']],
+    ["{signup_confirm(x ?: ['A'])}{signup_confirm([x])}", []],
+    ["{if profile['optout'] == 'all'}x{/if}", ['optout-all-only']],
+    ["{if profile.optout != 'all'}you still get mail{/if}", ['optout-all-only']],
+    ["{switch profile.optout}{case 'all'}x{/case}{/switch}", ['optout-all-only']],
+    ["{switch profile.optout}{case 'all'}x{/case}{case 'basic'}y{/case}{/switch}", []],
+    ['{optout_confirm_ur}{optout_url}', ['unset-variable']],
+    ['{vip ? 1 : 2}{switch vip}{/switch}', ['bare-condition', 'bare-condition'], { context: 'page' }],
+    ['{if result}x{/if}', [], { context: 'page', supplied: ['result'] }],
     ['{foreach cc as email}{/foreach}{view_url = 1}', ['shadows-standard', 'shadows-standard']],
     ['{push(x, 1)}{set("beacon", 1)}', ['name-in-quotes', 'shadows-standard']],
     ["{personalize({'algoritm': 'popular', 'size': 3})}", ['unknown-option']],
@@ -170,6 +181,12 @@ describe('lint', () => {
       { name: 'tier', layers: ['vars', 'profile.vars'] },
       { name: 'email', layers: ['standard', 'vars'] },
     ])
+  })
+
+  it('knows what Setup asked about', () => {
+    const content_html = '{optout_confirm_url}{signup_confirm(signup_lists)}'
+    expect(lintMessage({ setup: '{assert(signup_lists)}', content_html }, { escaping: false })).toEqual([])
+    expect(lintMessage({ content_html }, { escaping: false })).toMatchObject([{ code: 'signup-may-be-missing' }])
   })
 
   it('sees a message as a whole', () => {

@@ -134,6 +134,38 @@ describe('properties', () => {
     )
   })
 
+  it('lenient mode takes any text', () => {
+    const piece = fc.constantFrom(
+      '{',
+      '}',
+      '{{',
+      '{if ',
+      '{/if}',
+      '{* ',
+      '<style>',
+      '<a href="',
+      "'",
+      'x',
+      '{foreach x as y}',
+      '{break}',
+    )
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(piece, fc.string({ unit: 'binary', maxLength: 5 })), { maxLength: 40 }),
+        (pieces) => {
+          const text = pieces.join('')
+          const template = compile(text, { mode: 'lenient' })
+          try {
+            template.render({})
+          } catch (error) {
+            expect(error).toBeInstanceOf(RenderError)
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    )
+  })
+
   it('damaged templates only ever fail in the ways they should', () => {
     for (let seed = 1; seed <= 6000; seed++) {
       const random = generator(seed)

@@ -160,7 +160,9 @@ function comprehension(builder: Builder, expr: Extract<Expr, { type: 'comprehens
         : []
     const list: Value[] = []
     const outer = run.frame
-    for (let i = 0; i < items.length; i++) {
+    // What is appended meanwhile is not walked, as in foreach.
+    const count = items.length
+    for (let i = 0; i < count; i++) {
       run.round()
       run.frame = new Frame([fromHost(items[i])], outer)
       if (test === null || truthy(test(run))) list.push(item(run))

@@ -128,6 +128,11 @@ function half(pattern: string): Half | null {
       else result.suffix += text
     }
   }
+  // Java reads a pattern without any 0 as if it had one: before the point, or after it where nothing stands before.
+  if (result.leastWhole + result.leastFraction === 0 && result.mostFraction > 0) {
+    if (result.mostWhole > 0) result.leastWhole = 1
+    else result.leastFraction = 1
+  }
   result.group = Math.max(0, sinceComma)
   result.leastFraction = Math.min(result.leastFraction, LONGEST)
   result.mostFraction = Math.min(result.mostFraction, LONGEST)
