@@ -71,11 +71,11 @@ export async function prepare(
 }
 
 /**
- * What the message counts as now. Receipts stay receipts; the right to reach somebody who opted out is the template's,
+ * What the message counts as now. Campaigns and receipts stay what they are; the right to reach somebody who opted out is the template's,
  * and is lost when it is renamed or loses its link; and whether a template is transactional may have changed.
  */
 function kindNow(message: ClaimedMessage, template: LoadedTemplate): MessageKind {
-  if (message.kind === 'receipt') return 'receipt'
+  if (message.kind === 'campaign' || message.kind === 'receipt') return message.kind
   if (message.kind === 'optin' && template.isOptinConfirm) return 'optin'
   return template.isBasic ? 'basic' : 'triggered'
 }
@@ -88,8 +88,8 @@ async function loadTemplates(
   const revisionIds = new Set<number>()
   const ids = new Set<number>()
   for (const { revision_id, template_id } of messages) {
-    if (revision_id === null) ids.add(template_id)
-    else revisionIds.add(revision_id)
+    if (revision_id !== null) revisionIds.add(revision_id)
+    else if (template_id !== null) ids.add(template_id)
   }
   const [byRevision, byId] = await Promise.all([
     revisionIds.size > 0 ? templates.byRevisions([...revisionIds]) : new Map<number, LoadedTemplate>(),
@@ -98,7 +98,7 @@ async function loadTemplates(
   const found = new Map<ClaimedMessage, LoadedTemplate>()
   for (const message of messages) {
     const { revision_id, template_id } = message
-    const template = revision_id === null ? byId.get(template_id) : byRevision.get(revision_id)
+    const template = revision_id === null ? byId.get(template_id ?? 0) : byRevision.get(revision_id)
     if (template) found.set(message, template)
   }
   return found

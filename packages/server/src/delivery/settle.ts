@@ -8,7 +8,8 @@ import { settle } from './queue.ts'
 /** A settled message with what its signal needs. */
 export interface Settled extends Consequence {
   profileId: number
-  templateId: number
+  /** Null for campaigns. */
+  templateId: number | null
 }
 
 /**
@@ -35,17 +36,21 @@ export async function settleAll(
       const sent = mine.filter(({ settlement }) => settlement.state === 'sent')
       await emitSignals(
         tx,
-        sent.map(({ settlement, profileId, templateId }) => ({
-          profileId,
-          type: 'email_sent',
-          key: String(templateId),
-          payload: { messageId: settlement.id, templateId },
-          source: 'system',
-          evidence: 0,
-          cause: null,
-          occurredAt: now,
-          dedupeKey: `sent:${settlement.id}`,
-        })),
+        sent.flatMap(({ settlement, profileId, templateId }) =>
+          templateId === null
+            ? []
+            : {
+                profileId,
+                type: 'email_sent',
+                key: String(templateId),
+                payload: { messageId: settlement.id, templateId },
+                source: 'system',
+                evidence: 0,
+                cause: null,
+                occurredAt: now,
+                dedupeKey: `sent:${settlement.id}`,
+              },
+        ),
       )
     }),
   )

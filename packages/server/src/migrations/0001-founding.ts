@@ -178,6 +178,9 @@ create table consent_ledger (
 
 create index consent_ledger_by_profile on consent_ledger (shard, profile_id, id);
 
+create index consent_ledger_by_message on consent_ledger (shard, ((context ->> 'message_id')::bigint))
+  where context ->> 'message_id' is not null;
+
 create function refuse_ledger_change() returns trigger language plpgsql as $$
 begin
   raise exception '% is append-only', tg_table_name;
@@ -231,9 +234,11 @@ create unique index template_name on template (name) where deleted_at is null;
 
 create table template_revision (
   id int generated always as identity primary key,
-  template_id int not null,
+  template_id int,
+  campaign json,
   fields json not null,
-  created_at timestamptz not null
+  created_at timestamptz not null,
+  check ((template_id is null) <> (campaign is null))
 );
 
 create index template_revision_by_template on template_revision (template_id, id desc);
@@ -246,7 +251,8 @@ create table message (
   shard smallint not null,
   id bigint not null,
   profile_id bigint not null,
-  template_id int not null,
+  template_id int,
+  campaign_id int,
   revision_id int,
   kind text not null,
   origin text not null,
@@ -268,10 +274,16 @@ create table message (
   reply text,
   limit_name text,
   dedupe_key text,
-  primary key (shard, id)
+  primary key (shard, id),
+  check (template_id is not null or revision_id is not null)
 );
 
-create index message_due on message (priority, due_at) where state in ('queued', 'deferred');
+create index message_due on message (priority, due_at) where state in ('queued', 'deferred') and campaign_id is null;
+
+create index message_campaign_due on message (campaign_id, due_at)
+  where state in ('queued', 'deferred') and campaign_id is not null;
+
+create unique index message_campaign on message (shard, campaign_id, profile_id) where campaign_id is not null;
 
 create index message_leased on message (lease_until) where state in ('leased', 'attempting');
 
@@ -288,6 +300,57 @@ create table caught_mail (
   rcpt_to text[] not null,
   subject text not null,
   raw bytea not null
+);
+
+-- campaigns ----------------------------------------------------------------------------------------------------------
+
+create table campaign (
+  id int generated always as identity primary key,
+  name text not null,
+  status text not null,
+  content json not null,
+  plan json not null default '{}',
+  list_ids int[] not null,
+  suppress_ids int[] not null default '{}',
+  scheduled_for timestamptz,
+  revision_ids int[] not null default '{}',
+  repeat_id int,
+  occurs_at timestamptz,
+  fill_list int not null default 0,
+  fill_shard smallint not null default 0,
+  fill_profile bigint not null default 0,
+  fill_turn timestamptz,
+  filled_at timestamptz,
+  started_at timestamptz,
+  stopped_at timestamptz,
+  created_at timestamptz not null,
+  modified_at timestamptz not null,
+  modified_by text,
+  problem text
+);
+
+create index campaign_scheduled on campaign (scheduled_for) where status = 'scheduled';
+
+create index campaign_open on campaign (id) where status in ('sending', 'cancelled') and stopped_at is null;
+
+create unique index campaign_occurrence on campaign (repeat_id, occurs_at) where repeat_id is not null;
+
+create table campaign_repeat (
+  id int generated always as identity primary key,
+  name text not null,
+  status text not null,
+  template_id int not null,
+  list_ids int[] not null,
+  suppress_ids int[] not null default '{}',
+  rule json not null,
+  plan json not null default '{}',
+  next_at timestamptz,
+  created_at timestamptz not null,
+  created_by text,
+  modified_at timestamptz not null,
+  modified_by text,
+  problem text,
+  problem_at timestamptz
 );
 
 -- pages --------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import type { JsonObject } from '../platform/json.ts'
  * Where a message is on its way. `queued` waits until it is due; `leased` is being made; `attempting`, written before
  * the first byte of its content goes out, may or may not have arrived when a process dies; `deferred` will be tried
  * again. The others are ends: `sent`; `failed` by us or refused for good; `suppressed` because the person may not be
- * written to; `cancelled` by its template or by the caller.
+ * written to; `cancelled` by its template or by the caller; `in_doubt`, for campaigns only, because a process or a
+ * connection died during the attempt: nobody waits for it so badly that it should come twice.
  */
 export type MessageState =
   | 'queued'
@@ -16,9 +17,10 @@ export type MessageState =
   | 'failed'
   | 'suppressed'
   | 'cancelled'
+  | 'in_doubt'
 
 /** What made the message. */
-export type MessageOrigin = 'api' | 'purchase' | 'flow' | 'page'
+export type MessageOrigin = 'api' | 'purchase' | 'flow' | 'page' | 'campaign'
 
 /** What the caller of a send may ask for besides the content. */
 export interface SendOptions {
@@ -37,7 +39,9 @@ export interface MessageTable {
   shard: number
   id: number
   profile_id: number
-  template_id: number
+  /** Null for campaigns, whose content is no template's. */
+  template_id: number | null
+  campaign_id: number | null
   /** Null: the template's current revision at the time of sending. */
   revision_id: number | null
   kind: MessageKind

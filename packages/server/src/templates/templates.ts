@@ -3,6 +3,7 @@ import { type Generated, sql } from 'kysely'
 import { type Author, writeAudit } from '../account/audit.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable, Tx } from '../platform/database.ts'
+import type { JsonObject } from '../platform/json.ts'
 import { compileFields, OPTIN_CONFIRM, problemWith } from './compile.ts'
 import {
   EMPTY_FIELDS,
@@ -25,12 +26,30 @@ declare module '../platform/database.ts' {
       modified_at: Date
       deleted_at: Date | null
     }
-    template_revision: { id: Generated<number>; template_id: number; fields: TemplateFields; created_at: Date }
+    /** The content of a template, or of a campaign. */
+    template_revision: {
+      id: Generated<number>
+      template_id: number | null
+      campaign: CampaignLabel | null
+      fields: TemplateFields
+      created_at: Date
+    }
   }
 }
 
-/** A template in one of its revisions, ready to be sent. */
+/** What a campaign's content knows of its campaign. */
+export interface CampaignLabel {
+  id: number
+  name: string
+  /** Name of the list it goes to. */
+  list: string
+  /** Replacement vars that hold for all recipients. */
+  vars: JsonObject
+}
+
+/** A template in one of its revisions, or the frozen content of a campaign, ready to be sent. */
 export interface LoadedTemplate {
+  /** 0 for the content of a campaign, which is no template. */
   id: number
   name: string
   /** What subscribers see. */
@@ -42,6 +61,8 @@ export interface LoadedTemplate {
   isDisabled: boolean
   /** Named exactly `Opt-in Confirm` and holding a confirmation link: may reach people who opted out. */
   isOptinConfirm: boolean
+  /** Null for templates. */
+  campaign: CampaignLabel | null
   /** Compiled at first use, once per revision. @throws CompileError if an older revision no longer compiles */
   readonly message: Message
 }
@@ -57,7 +78,7 @@ export interface Templates {
   /** By name; those that do not exist are missing. */
   byNames(names: readonly string[]): Promise<Map<string, LoadedTemplate>>
   byId(id: number): Promise<LoadedTemplate | null>
-  /** By id of a revision, of deleted templates too: what was accepted is sent as it was accepted. */
+  /** By id of a revision, of deleted templates and campaigns too: what was accepted is sent as it was accepted. */
   byRevisions(revisionIds: readonly number[]): Promise<Map<number, LoadedTemplate>>
   /** By id of the template, in the current revision, of deleted templates too. */
   byIds(ids: readonly number[]): Promise<Map<number, LoadedTemplate>>
@@ -87,6 +108,7 @@ interface Row {
   name: string
   revision_id: number
   modified_at: Date
+  campaign?: CampaignLabel | null
 }
 
 interface Revision {
@@ -132,6 +154,7 @@ export function createTemplates(parts: {
 
   function loaded(row: Row, revision: Revision): LoadedTemplate {
     const { fields } = revision
+    const { campaign = null } = row
     const template: LoadedTemplate = {
       id: row.id,
       name: row.name,
@@ -142,8 +165,9 @@ export function createTemplates(parts: {
       isBasic: fields.is_basic,
       isDisabled: fields.is_disabled,
       get isOptinConfirm() {
-        return row.name === OPTIN_CONFIRM && template.message.reads.signupConfirm
+        return campaign === null && row.name === OPTIN_CONFIRM && template.message.reads.signupConfirm
       },
+      campaign,
       get message() {
         revision.compiled ??= compileFields(fields, hostFunctions)
         return revision.compiled
@@ -178,9 +202,10 @@ export function createTemplates(parts: {
 
     async byRevisions(revisionIds) {
       const { rows } = await sql<Row>`
-        select t.id, t.name, r.id as revision_id, r.created_at as modified_at
-        from template_revision r join template t on t.id = r.template_id
-        where r.id = any(${revisionIds}::int[])`.execute(db)
+        select coalesce(t.id, 0) as id, coalesce(t.name, r.campaign ->> 'name') as name, r.id as revision_id,
+          r.created_at as modified_at, r.campaign
+        from template_revision r left join template t on t.id = r.template_id
+        where r.id = any(${revisionIds}::int[]) and (t.id is not null or r.campaign is not null)`.execute(db)
       return new Map((await load(db, rows)).map((template) => [template.revisionId, template]))
     },
 

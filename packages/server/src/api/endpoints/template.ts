@@ -120,7 +120,8 @@ export function templateEndpoint({
   async function ofRevision(id: number, name: string | null): Promise<LoadedTemplate> {
     const isId = id > 0 && id < 2 ** 31
     const found = isId ? (await templates.byRevisions([id])).get(id) : undefined
-    if (!found || (name && found.name !== name)) throw new ApiError(99, `Unknown revision: ${id}`, 404)
+    if (!found || found.campaign || (name && found.name !== name))
+      throw new ApiError(99, `Unknown revision: ${id}`, 404)
     return found
   }
 
