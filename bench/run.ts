@@ -14,6 +14,7 @@ const benchmarks: Record<string, { about: string; load(): Promise<Benchmark> }> 
   start: { about: 'time from npm start to an answer, memory at rest', load: () => import('./start.ts') },
   api: { about: 'API calls, durable', load: () => import('./api.ts') },
   page: { about: 'the hosted opt-out page', load: () => import('./page.ts') },
+  smtp: { about: 'handing ready messages over, beside a socket loop and nodemailer', load: () => import('./smtp.ts') },
   zephyr: { about: 'rendering, beside Handlebars and LiquidJS', load: () => import('./zephyr.ts') },
 }
 
