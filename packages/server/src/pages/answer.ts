@@ -52,6 +52,13 @@ export function sendBack(reply: FastifyReply, location: string): FastifyReply {
   return reply.headers(PAGE_HEADERS).code(303).header('location', location).send()
 }
 
+/** What a form is answered with: a page, or the way to one. */
+export type Answer = Page | { goTo: string }
+
+export function sendAnswer(reply: FastifyReply, answer: Answer): FastifyReply {
+  return 'goTo' in answer ? sendBack(reply, answer.goTo) : sendPage(reply, answer)
+}
+
 /** A short plain text, for programs. */
 export function sendText(reply: FastifyReply, status: number, text: string): FastifyReply {
   return reply.headers(PAGE_HEADERS).code(status).type('text/plain; charset=utf-8').send(`${text}\n`)

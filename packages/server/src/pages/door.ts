@@ -5,7 +5,9 @@ import { loadBuiltIn } from './built-in.ts'
 import { registerConfirm } from './confirm.ts'
 import { FORM_BYTES } from './form.ts'
 import { registerFreshLink } from './fresh-link.ts'
+import { createNotedRefusals } from './noted.ts'
 import { notice } from './notices.ts'
+import { registerOneClick } from './one-click.ts'
 import { registerOther } from './other.ts'
 import type { PageParts } from './parts.ts'
 import { type PageTools, registerPreferences } from './preferences.ts'
@@ -21,7 +23,10 @@ export function registerPages(app: FastifyInstance, parts: PageParts): void {
     builtIn: loadBuiltIn(),
     pages: createPageCache(parts.db),
     visits: createVisits(parts.db),
+    noted: createNotedRefusals(parts),
   }
+  app.addHook('onReady', async () => tools.noted.start())
+  app.addHook('onClose', () => tools.noted.stop())
   app.register(async (scope) => {
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: FORM_BYTES }, (_request, body, done) =>
@@ -40,6 +45,7 @@ export function registerPages(app: FastifyInstance, parts: PageParts): void {
       return sendPage(reply, await notice(parts, tools.builtIn, name))
     })
     registerPreferences(scope, parts, tools)
+    registerOneClick(scope, parts, tools)
     registerConfirm(scope, parts, tools)
     registerAddress(scope, parts, tools)
     registerFreshLink(scope, parts, tools)

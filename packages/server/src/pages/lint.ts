@@ -1,4 +1,4 @@
-import { CompileError, type Template } from '@fairlead/zephyr'
+import { CompileError, lint, type Template } from '@fairlead/zephyr'
 import { type DefaultTreeAdapterTypes, parse } from 'parse5'
 import { attributeOf, elementsOf, formsOf } from './html.ts'
 import { compilePage, type PageType } from './store.ts'
@@ -11,6 +11,8 @@ export interface PageReport {
 
 type Element = DefaultTreeAdapterTypes.Element
 
+/** Names that pages always have from us, whatever stands in their address. `list` only chooses what is shown. */
+const SUPPLIED = ['page', 'message', 'template', 'form', 'result', 'signup_lists', 'list']
 const REFUSALS = ['optout_basic', 'optout_all']
 const CONTROLS = new Set(['input', 'button', 'select', 'textarea'])
 
@@ -29,16 +31,9 @@ export function lintPage(html: string, type: PageType): PageReport {
     report.problems.push('a page of type other holds no inputs or buttons: use type manage')
   }
   lintResources(elements, report)
-  if (type === 'manage' && /profile\.optout\s*==\s*["']all["']/.test(html)) {
-    const others = /profile\.optout\s*(?:!=|==\s*["'](?:basic|none|blast))/.test(html)
-    if (!others) {
-      report.warnings.push(
-        'the page tests for profile.optout == "all" only: people at level basic see the other branch; ' +
-          'profile.optout != "none" catches both',
-      )
-    }
-  }
-  for (const { line, message } of template.warnings) report.warnings.push(`line ${line}: ${message}`)
+  // What visitors typed is escaped by itself on pages.
+  const found = lint(template, { context: 'page', escaping: false, supplied: SUPPLIED })
+  for (const { line, message } of found) report.warnings.push(`line ${line}: ${message}`)
   return report
 }
 
@@ -47,7 +42,8 @@ function compiled(html: string, report: PageReport): Template | null {
     return compilePage(html)
   } catch (error) {
     if (!(error instanceof CompileError)) throw error
-    report.problems.push(`line ${error.line}: ${error.reason}`)
+    const hint = error.suggestion === undefined ? '' : `; did you mean '${error.suggestion}'?`
+    report.problems.push(`line ${error.line}, column ${error.column}: ${error.reason}${hint}`)
     return null
   }
 }

@@ -79,7 +79,7 @@ const NOTICES = {
       'Nothing there after some minutes? Look into the spam folder. We send such links a few times a day at most.',
     ],
   },
-  spooled: {
+  noted: {
     status: 202,
     title: 'We have noted it',
     paragraphs: [
@@ -116,7 +116,7 @@ export interface NoticeOptions {
 /** Where a fresh link is asked for by address. */
 export const FRESH_LINK = '/oc'
 
-const WITHOUT_DATABASE: ReadonlySet<NoticeName> = new Set(['unavailable', 'spooled'])
+const WITHOUT_DATABASE: ReadonlySet<NoticeName> = new Set(['unavailable', 'noted'])
 
 /** Renders one. Works without the database, for when it is away. */
 export async function notice(

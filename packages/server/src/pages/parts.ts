@@ -12,7 +12,7 @@ import type { Templates } from '../templates/templates.ts'
 
 /** What the hosted pages work with. */
 export interface PageParts {
-  config: Pick<Config, 'publicUrl' | 'from'>
+  config: Pick<Config, 'publicUrl' | 'from' | 'dataDir'>
   db: Database
   clock: Clock
   log: Log

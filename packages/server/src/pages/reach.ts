@@ -25,7 +25,8 @@ export interface Reached {
 /** Why a link leads nowhere. */
 export type Unreached = { problem: 'bad' | 'expired' | 'unknown_page' }
 
-const OPTOUT = 'optout'
+/** Name of the page behind the link of a message. */
+export const OPTOUT = 'optout'
 
 /** Path prefix under which the account's pages lie, as browsers see it. */
 export const basePath = (publicUrl: string): string => publicUrl.replace(/^[a-z]+:\/\/[^/]+/, '')

@@ -65,8 +65,12 @@ const RESERVED = new Set(
 const ELSEWHERE = /^https?:\/\/[A-Za-z0-9.-]+(?::\d{1,5})?(?:[/?#]|$)/
 const NAME = /^(?=.*[A-Za-z0-9])[A-Za-z0-9-]{1,100}$/
 
+/** Functions of the platform that pages may call: none yet. Their links and forms are made by the server. */
+const PAGE_FUNCTIONS: ReadonlySet<string> = new Set()
+
 /** How hosted pages are compiled; what they are checked with must be what they are served with. */
-export const compilePage = (html: string): Template => compile(html, { field: 'page', context: 'page' })
+export const compilePage = (html: string): Template =>
+  compile(html, { field: 'page', context: 'page', available: PAGE_FUNCTIONS })
 
 /**
  * Saves a page of the account's own after checking it. Every save is a new revision, whose text is kept for the

@@ -271,21 +271,3 @@ describe('looking changes nothing', () => {
     expect(await house.everything()).toBe(before)
   })
 })
-
-describe('when the database is away', () => {
-  test('opting out answers 503, and asks to come back', async () => {
-    const local = await openPages()
-    const tom = await local.reader('tom')
-    await local.db.destroy()
-    for (const answer of [
-      await local.get(tom.oc),
-      await local.post(tom.oc, { optout_all: '1' }),
-      await local.post(tom.u, {}),
-    ]) {
-      expect(answer.status).toBe(503)
-      expect(answer.headers['retry-after']).toBe('30')
-      expect(answer.headers['cache-control']).toBe('no-store')
-    }
-    await local.close()
-  })
-})

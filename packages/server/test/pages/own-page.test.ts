@@ -169,6 +169,8 @@ describe('saving a page', () => {
       ['<form><input name="optout_all"><button>x</button></form>', 'method="post"'],
       ['<form method="post"><input name="optout_all"></form>', 'button to submit'],
       ['<form method="post">{if profile.optout}', 'line 1'],
+      ['<a href="{signup_confirm()}">Back</a>', "line 1, column 11: 'signup_confirm' is not available here"],
+      ['{uper(email)}', "did you mean 'upper'?"],
     ]
     for (const [html, problem] of cases) {
       const outcome = await save('mine', html)

@@ -17,7 +17,7 @@ import { findProfile } from '../../src/profiles/read.ts'
 import { buildWeb } from '../../src/roles/web.ts'
 import { createServices, type Services } from '../../src/services.ts'
 import { changeSetting } from '../../src/settings/settings.ts'
-import { freshDatabase } from '../support/database.ts'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 
 export const secret = 'fedcba9876543210fedcba9876543210'
 
@@ -53,6 +53,7 @@ export interface PageHouse {
   db: Database
   clock: MovableClock
   url: string
+  dataDir: string
   get(path: string): Promise<Seen>
   post(path: string, fields: Record<string, string>): Promise<Seen>
   reader(name: string, change?: Partial<ProfileChange>): Promise<Reader>
@@ -70,9 +71,12 @@ export interface PageHouse {
   close(): Promise<void>
 }
 
-export async function openPages(options: { listen?: boolean } = {}): Promise<PageHouse> {
+/** @param options.database in place of a fresh one of the run's own server */
+export async function openPages(
+  options: { listen?: boolean; database?: Pick<FreshDatabase, 'db' | 'drop'> } = {},
+): Promise<PageHouse> {
   const dataDir = mkdtempSync(join(tmpdir(), 'pages-test-'))
-  const { db, drop } = await freshDatabase()
+  const { db, drop } = options.database ?? (await freshDatabase())
   const clock = movableClock('2030-03-05T12:00:00Z')
   const read = readConfig({ FAIRLEAD_DATA_DIR: dataDir, FAIRLEAD_FROM: 'Harbor News <hello@example.com>' })
   if (!read.ok) throw new Error(read.problem)
@@ -134,6 +138,7 @@ export async function openPages(options: { listen?: boolean } = {}): Promise<Pag
     db,
     clock,
     url,
+    dataDir,
     get,
     post,
     async reader(name, change = {}) {
