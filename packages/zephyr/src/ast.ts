@@ -62,8 +62,15 @@ export type SwitchNode = {
   at: number
 }
 
-/** The value of one `href`, from quote to quote. */
-export type LinkNode = { type: 'link'; source: string; body: Node[]; at: number }
+/** The value of one `href`, without its quotes. */
+export type LinkNode = {
+  type: 'link'
+  source: string
+  /** Of the element: literal texts by lower-case name. */
+  attributes: ReadonlyMap<string, string>
+  body: Node[]
+  at: number
+}
 
 /**
  * Where in the page a value is printed; decides how visitors' text is escaped on hosted pages.

@@ -54,8 +54,10 @@ export interface Host {
 
 /** One `href` of the source, counted once however often a loop prints it. */
 export interface LinkSource {
-  /** Text between the quotes as written, tags included; identifies the link in reports. */
+  /** The address as written, tags included; identifies the link in reports. */
   readonly source: string
+  /** Literal texts of the element's attributes, by lower-case name. */
+  readonly attributes: ReadonlyMap<string, string>
   /** Whether it holds tags. */
   readonly dynamic: boolean
   readonly line: number
@@ -77,10 +79,12 @@ export interface Env {
   readonly host?: Host
   readonly limits?: Partial<import('./limits.ts').Limits>
   /**
-   * Called for every quoted `href` of `<a>` and `<area>` as it is rendered, with the finished attribute
-   * text (character references included); what it returns is printed instead.
+   * Called for every `href` of `<a>` and `<area>` as it is rendered, with the finished attribute text (character
+   * references included); what it returns is printed instead. `params`: what the message's link parameters came to.
    */
-  readonly link?: (url: string, link: LinkSource) => string
+  readonly link?: (url: string, link: LinkSource, params: string) => string
+  /** The `params` of `link`. Messages fill it in. */
+  readonly linkParams?: string
   /** Milliseconds for the time budget; default `performance.now`. */
   readonly clock?: () => number
 }

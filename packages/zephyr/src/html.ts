@@ -33,11 +33,16 @@ type State =
   | 'declaration'
   | 'raw'
 
-/** A spot where the quoted value of a link's `href` begins or ends. */
+/** A spot where the value of a link's `href` begins or ends. */
 export interface LinkEdge {
   readonly at: number
   readonly edge: 'start' | 'end'
+  /** Of the element, complete once its start tag is read. */
+  readonly attributes: Attributes
 }
+
+/** Literal text of an element's attribute values, by lower-case name. */
+export type Attributes = ReadonlyMap<string, string>
 
 /**
  * Follows literal text through the states of an HTML tokenizer, as far as a template needs to know them:
@@ -54,6 +59,8 @@ export class HtmlTracker {
   private quote = ''
   private raw = ''
   private link = false
+  /** Of the `<a>` or `<area>` that is being read. */
+  private attributes = new Map<string, string>()
   /** Next occurrences already looked up; reading only moves forward, so each stays true until it is passed. */
   private readonly found = new Map<string, number>()
 
@@ -92,12 +99,30 @@ export class HtmlTracker {
     return this.state === 'comment'
   }
 
+  private get isLink(): boolean {
+    return this.attribute === 'href' && this.isAnchor
+  }
+
+  private get isAnchor(): boolean {
+    return this.element === 'a' || this.element === 'area'
+  }
+
+  /** The edge before a value printed now, when it is the beginning of a link's address without quotes. */
+  bareEdge(at: number): LinkEdge | null {
+    return this.state === 'before-value' && this.isLink ? this.edge(at, 'start') : null
+  }
+
+  private edge(at: number, edge: LinkEdge['edge']): LinkEdge {
+    return { at, edge, attributes: this.attributes }
+  }
+
   /** The place a value printed now would land in; afterwards the value counts as part of what is open. */
   value(): Place {
     const place = this.place()
     if (this.state === 'before-value') {
       this.state = 'unquoted'
       this.url = 'open'
+      this.link = this.isLink
     } else if (this.state === 'attributes') {
       this.state = 'attribute-name'
       this.attribute = '\u0000'
@@ -173,6 +198,8 @@ export class HtmlTracker {
           } else if (isLetter(c)) {
             this.state = 'tag-name'
             this.element = ''
+            this.attributes = new Map()
+            this.link = false
           } else this.state = 'text'
           break
         }
@@ -234,8 +261,8 @@ export class HtmlTracker {
         this.quote = ''
         if (c === '"' || c === "'") {
           this.state = c === '"' ? 'double' : 'single'
-          this.link = this.attribute === 'href' && (this.element === 'a' || this.element === 'area')
-          if (this.link) edges.push({ at: i + 1, edge: 'start' })
+          this.link = this.isLink
+          if (this.link) edges.push(this.edge(i + 1, 'start'))
           return i + 1
         }
         if (c === '>') {
@@ -243,27 +270,37 @@ export class HtmlTracker {
           return i + 1
         }
         this.state = 'unquoted'
+        this.link = this.isLink
+        if (this.link) edges.push(this.edge(i, 'start'))
         return i
       case 'double':
       case 'single': {
         const end = Math.min(to, this.next(source, this.state === 'double' ? '"' : "'", i))
         this.written(source, i, end)
         if (end === to) return to
-        if (this.link) edges.push({ at: end, edge: 'end' })
+        if (this.link) edges.push(this.edge(end, 'end'))
         this.link = false
         this.state = 'attributes'
         return end + 1
       }
-      default:
-        if (isSpace(c)) this.state = 'attributes'
-        else if (c === '>') this.closeTag()
+      default: {
+        const ends = isSpace(c) || c === '>'
+        if (ends && this.link) edges.push(this.edge(i, 'end'))
+        if (ends) this.link = false
+        if (c === '>') this.closeTag()
+        else if (ends) this.state = 'attributes'
         else this.written(source, i, i + 1)
         return i + 1
+      }
     }
   }
 
   /** Literal text inside an attribute value. */
   private written(source: string, from: number, to: number): void {
+    if (this.isAnchor) {
+      const { attributes, attribute } = this
+      attributes.set(attribute, (attributes.get(attribute) ?? '') + source.slice(from, to))
+    }
     if (this.url !== 'settled') {
       const text = source.slice(from, to)
       if (/[:/?#]/.test(text)) this.url = 'settled'

@@ -76,12 +76,14 @@ export function compileMessage(source: MessageSource, options: MessageOptions = 
     const fromName = oneLine(field('from_name'))
     const subject = oneLine(field('subject'))
     const preheader = field('preheader')
-    const html = field('content_html')
+    const linkParams = field('link_params')
+    const linking = linkParams === '' ? fixed : { ...fixed, linkParams }
+    const html = parts.content_html?.renderPart(data, linking, base).output ?? ''
     const text =
       parts.content_text === undefined
         ? plainText(html)
         : parts.content_text.renderPart(data, fixed, base, [renderedHtml, html]).output
-    return { fromName, subject, preheader, html, text, linkParams: field('link_params') }
+    return { fromName, subject, preheader, html, text, linkParams }
   }
 
   return {

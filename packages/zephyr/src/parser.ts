@@ -1,6 +1,6 @@
-import type { Ast, Braces, Branch, Case, LinkNode, Node, ParseNote, SwitchNode } from './ast.ts'
+import type { Ast, Braces, Branch, Case, Node, ParseNote, SwitchNode } from './ast.ts'
 import { CompileError } from './errors.ts'
-import { HtmlTracker } from './html.ts'
+import { HtmlTracker, type LinkEdge } from './html.ts'
 import { isDigit, isNameStart, Lexer, Misfit } from './lexer.ts'
 import type { Source } from './source.ts'
 import { closingBlock, type ParsedTag, parseTag, type Tag } from './tags.ts'
@@ -19,11 +19,7 @@ export interface ParseOptions {
   readonly callable: (name: string) => boolean
 }
 
-interface Edge {
-  type: 'edge'
-  edge: 'start' | 'end'
-  at: number
-}
+type Edge = { type: 'edge' } & LinkEdge
 
 type Body = (Node | Edge)[]
 
@@ -180,9 +176,12 @@ class Parser {
     const { tag, end } = parsed
     if (this.options.mode === 'lenient' || this.html.inScript) this.refuseForeign(open, tag)
     switch (tag.kind) {
-      case 'print':
+      case 'print': {
+        const edge = this.html.bareEdge(open)
+        if (edge) this.top.body.push({ type: 'edge', ...edge })
         this.push({ type: 'print', expr: tag.expr, braces, place: this.html.value(), at: open })
         break
+      }
       case 'include':
         this.push({ type: 'include', name: tag.name, braces, at: open })
         break
@@ -300,10 +299,10 @@ class Parser {
     if (from >= to) return
     let start = from
     if (this.options.html) {
-      for (const { at, edge } of this.html.text(this.text, from, to)) {
-        this.append(start, at)
-        this.top.body.push({ type: 'edge', edge, at })
-        start = at
+      for (const edge of this.html.text(this.text, from, to)) {
+        this.append(start, edge.at)
+        this.top.body.push({ type: 'edge', ...edge })
+        start = edge.at
       }
     }
     this.append(start, to)
@@ -369,8 +368,8 @@ function fold(body: Body, text: string): Node[] {
     const closing = body[end] as Edge | undefined
     if (closing?.edge !== 'end') continue
     const inside = body.slice(i + 1, end) as Node[]
-    const link: LinkNode = { type: 'link', source: text.slice(node.at, closing.at), body: inside, at: node.at }
-    nodes.push(link)
+    const { at, attributes } = node
+    nodes.push({ type: 'link', source: text.slice(at, closing.at), attributes, body: inside, at })
     i = end
   }
   return joinTexts(nodes)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { compile, compileMessage, type LinkSource, oneLine, plainText, Stop } from '../src/index.ts'
+import { compile, compileMessage, dataOf, type LinkSource, oneLine, plainText, Stop } from '../src/index.ts'
 import { dataFor, envFor } from './conformance/fixture.ts'
 
 describe('messages', () => {
@@ -132,6 +132,32 @@ describe('messages', () => {
       [2, 23],
       [2, 62],
     ])
+  })
+
+  it('finds addresses without quotes, and says what else their element has', () => {
+    const message = compileMessage({
+      link_params: 'uid={uid}',
+      content_html:
+        '<a class="x" HREF=https://x.example/{n} clicktracking="off">a</a><A href={url}>b</a>' +
+        '<area\nhref = "c" data-x={url}>{if n}<a href=d>{/if}<!-- <a href="e"> --><style>a[href="f"]{}</style>',
+    })
+    const seen: [string, string, object][] = []
+    const { html } = message.render(dataOf({ vars: { n: 1, url: 'https://y.example/', uid: 7 } }), {
+      link: (url, { attributes }, params) => {
+        seen.push([url, params, Object.fromEntries(attributes)])
+        return `[${url}]`
+      },
+    })
+    expect(seen).toEqual([
+      ['https://x.example/1', 'uid=7', { class: 'x', href: 'https://x.example/', clicktracking: 'off' }],
+      ['https://y.example/', 'uid=7', {}],
+      ['c', 'uid=7', { href: 'c' }],
+      ['d', 'uid=7', { href: 'd' }],
+    ])
+    expect(html).toBe(
+      '<a class="x" HREF=[https://x.example/1] clicktracking="off">a</a><A href=[https://y.example/]>b</a>' +
+        '<area\nhref = "[c]" data-x=https://y.example/><a href=[d]><!-- <a href="e"> --><style>a[href="f"]{}</style>',
+    )
   })
 
   it('static campaigns: values of the creation are not tags of the sending', () => {

@@ -1,7 +1,7 @@
 import type { IfNode, Node, SwitchNode } from '../ast.ts'
 import { CompileError, Failure } from '../errors.ts'
 import { showOnPage } from '../escape.ts'
-import type { LinkSource } from '../host.ts'
+import type { Env, LinkSource } from '../host.ts'
 import { equal } from '../operators.ts'
 import { BREAK, CONTINUE, NO_SIGNAL, type Run } from '../run.ts'
 import { Cursor } from '../source.ts'
@@ -277,7 +277,8 @@ function missing(builder: Builder, at: number, reason: string): string {
 function link(builder: Builder, node: Extract<Node, { type: 'link' }>): string | Emit {
   const { line, column } = builder.cursor.at(node.at)
   const dynamic = node.body.some((inner) => inner.type !== 'text')
-  const info: LinkSource = { source: node.source, dynamic, line, column, index: builder.links.length }
+  const { source, attributes } = node
+  const info: LinkSource = { source, attributes, dynamic, line, column, index: builder.links.length }
   builder.links.push(info)
   const body = emitter(builder, node.body)
   const { at } = node
@@ -288,17 +289,11 @@ function link(builder: Builder, node: Extract<Node, { type: 'link' }>): string |
   }
 }
 
-function hooked(
-  run: Run,
-  hook: (url: string, link: LinkSource) => string,
-  url: string,
-  info: LinkSource,
-  at: number,
-): string {
+function hooked(run: Run, hook: NonNullable<Env['link']>, url: string, info: LinkSource, at: number): string {
   run.at = at
   run.long(url.length)
   try {
-    return hook(url, info)
+    return hook(url, info, run.env.linkParams ?? '')
   } catch (cause) {
     throw new Failure(
       'host',
