@@ -15,6 +15,8 @@ export interface LintOptions extends CompileOptions {
   readonly known?: Iterable<string>
   /** Report values printed without `h()` or `u()`. Default: yes. */
   readonly escaping?: boolean
+  /** Variables and functions that the caller knows and has nothing for, each with the reason. */
+  readonly unserved?: ReadonlyMap<string, string>
   /** Names that the caller always supplies and that no visitor's request can: not worth a warning in conditions. */
   readonly supplied?: Iterable<string>
   /** Names assigned by fields that run before this one. */
@@ -80,7 +82,7 @@ export function collisions(data: Data): { name: string; layers: string[] }[] {
 /** The same for all fields of a message, and what only shows between them. */
 export function lintMessage(
   source: MessageSource,
-  options: MessageOptions & Pick<LintOptions, 'known' | 'escaping'> = {},
+  options: MessageOptions & Pick<LintOptions, 'known' | 'escaping' | 'unserved'> = {},
 ): Warning[] {
   let message: ReturnType<typeof compileMessage>
   try {
@@ -153,6 +155,7 @@ class Linter {
     eachTemplateExpr(this.ast.nodes, (expr) => this.expression(expr))
     this.optoutTests()
     this.unset()
+    this.unserved()
     return this.warnings
   }
 
@@ -260,7 +263,7 @@ class Linter {
       this.warn(
         at,
         'optout-all-only',
-        "people at level 'basic' are opted out as well: test {if profile.optout}, or != 'none'",
+        "people at level basic are opted out as well: test {if profile.optout}, or != 'none'",
       )
     }
   }
@@ -275,6 +278,19 @@ class Linter {
       const hint = near === undefined ? '' : `; did you mean '${near}'?`
       this.warnings.push(this.readOf(name, 'unset-variable', `nothing sets '${name}'${hint}`))
     }
+  }
+
+  private unserved(): void {
+    const { unserved } = this.options
+    if (unserved === undefined) return
+    for (const name of this.template.reads.variables) {
+      const why = this.assigned.has(name) || this.bound.has(name) ? undefined : unserved.get(name)
+      if (why !== undefined) this.warnings.push(this.readOf(name, 'unserved', `'${name}' is empty: ${why}`))
+    }
+    eachTemplateExpr(this.ast.nodes, (expr) => {
+      const why = expr.type === 'call' && !this.assigned.has(expr.name) ? unserved.get(expr.name) : undefined
+      if (why !== undefined && expr.type === 'call') this.warn(expr.at, 'unserved', `'${expr.name}': ${why}`)
+    })
   }
 
   /** Values of people and feeds printed into markup as they are. */

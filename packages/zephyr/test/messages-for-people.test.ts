@@ -175,6 +175,21 @@ describe('lint', () => {
     })
   })
 
+  it('tells what the caller has nothing for', () => {
+    const unserved = new Map([
+      ['view_url', 'there is no browser view'],
+      ['horizon_interest', 'nothing is known'],
+    ])
+    const source = "{view_url}{horizon_interest('a')}{email}"
+    expect(lint(source, { unserved, escaping: false }).map(({ message, column }) => [message, column])).toEqual([
+      ["'view_url' is empty: there is no browser view", 2],
+      ["'horizon_interest': nothing is known", 12],
+    ])
+    expect(lint('{view_url = 1}{view_url}', { unserved, escaping: false })).toMatchObject([
+      { code: 'shadows-standard' },
+    ])
+  })
+
   it('names variables that hide others', () => {
     const data = dataOf({ vars: { tier: 1, email: 'x' }, feed: { a: 1 }, profile: { vars: { tier: 2, b: 1 } } })
     expect(collisions(data)).toEqual([

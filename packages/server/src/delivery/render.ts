@@ -63,6 +63,8 @@ export function render(
     seed: `${message.id}:${message.address}`,
     host: {
       messageId: () => sendIdOf(message.id),
+      // A triggered mail is one person's own and has no public version.
+      publicShare: () => '',
       // A mistyped argument gives a link without lists, which confirms nothing and never lifts an opt-out.
       signupConfirm: (request) =>
         confirm(
