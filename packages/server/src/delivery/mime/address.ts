@@ -3,8 +3,8 @@ import { encodeWords } from './encoded-word.ts'
 import { checkBreaks, fold } from './header.ts'
 import { type Mailbox, type Mailboxes, type Refusal, refusal } from './message.ts'
 
-/** RFC 5322 §3.2.3, with RFC 6532 §3.2: anything beyond ASCII but controls. */
-const DOT_ATOM = /^[\w!#$%&'*+/=?^`{|}~\u00a0-\uffff-]+(?:\.[\w!#$%&'*+/=?^`{|}~\u00a0-\uffff-]+)*$/
+/** RFC 5322 §3.2.3, with RFC 6532 §3.2: anything beyond ASCII but controls and blanks. */
+const DOT_ATOM = /^(?:[\w!#$%&'*+/=?^`{|}~-]|[^\0-\u009f\s])+(?:\.(?:[\w!#$%&'*+/=?^`{|}~-]|[^\0-\u009f\s])+)*$/
 /** RFC 5321 §2.3.5, or an address literal (§4.1.3). */
 const DOMAIN =
   /^(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*|\[[0-9A-Za-z.:]+\])$/
@@ -64,9 +64,9 @@ export function wireAddress(address: string): string | null {
   if (at < 1) return null
   const local = text.slice(0, at)
   const domain = asciiDomain(text.slice(at + 1))
-  if (!DOT_ATOM.test(local) || !DOMAIN.test(domain) || !local.isWellFormed()) return null
-  // RFC 5321 §4.5.3.1.1 and §4.5.3.1.3, in octets.
-  return Buffer.byteLength(local) <= 64 && domain.length <= 253 ? `${local}@${domain}` : null
+  // RFC 5321 §4.5.3.1.1 and §4.5.3.1.2, in octets.
+  if (Buffer.byteLength(local) > 64 || domain.length > 253) return null
+  return DOT_ATOM.test(local) && DOMAIN.test(domain) && local.isWellFormed() ? `${local}@${domain}` : null
 }
 
 /** Adds a display name as pieces that may each begin a line: plain, quoted or encoded (RFC 5322 §3.2.5, RFC 2047 §5). */

@@ -54,7 +54,7 @@ function codedPart(text: string, arena: Arena): BodyPart {
   if (isWorthTrying) {
     let end = -1
     const coded = arena.fill(mostQuotedPrintable(octets.length), (room) => {
-      end = writeQuotedPrintable(octets, room, 0, limit)
+      end = writeQuotedPrintable(octets, room, limit)
       return Math.max(end, 0)
     })
     if (end >= 0) return { encoding: 'quoted-printable', octets: coded, ...safe }

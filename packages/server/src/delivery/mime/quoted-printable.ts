@@ -18,7 +18,7 @@ const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).toUpper
 const HIGH = Uint8Array.from(HEX, (digits) => digits.charCodeAt(0))
 const LOW = Uint8Array.from(HEX, (digits) => digits.charCodeAt(1))
 
-/** Octets that quoted-printable text of `length` octets takes at most: all coded, and a soft break each 72 of them. */
+/** Room for `length` octets at most: all of them coded, and a soft break after each 64 that were written. */
 export function mostQuotedPrintable(length: number): number {
   return length * 3 + Math.ceil(length / 20) * 3 + 8
 }
@@ -28,20 +28,19 @@ export function mostQuotedPrintable(length: number): number {
  * soft breaks, for readers that decode line by line, and no line begins with a dot or with `From `, which transports
  * are known to change (RFC 2049 §3).
  *
- * @param target with room for `mostQuotedPrintable` octets from `at`
+ * @param target with room for `mostQuotedPrintable` octets
  * @param most gives up when the result gets longer than this
- * @returns where the result ends in `target`; -1: given up
+ * @returns how many octets were written; -1: given up
  */
-export function writeQuotedPrintable(text: Uint8Array, target: Uint8Array, at: number, most: number): number {
+export function writeQuotedPrintable(text: Uint8Array, target: Uint8Array, most: number): number {
   const { length } = text
-  const limit = at + most
-  let out = at
-  let lineStart = at
+  let out = 0
+  let lineStart = 0
   let i = 0
   while (i < length) {
     if (out === lineStart) {
       // A line adds less than 80 octets, so looking here is enough.
-      if (out > limit) return -1
+      if (out > most) return -1
       if (isTouchy(text, i)) out = writeCode(target, out, text[i++]!)
     }
     const stop = Math.min(length, i + LINE - (out - lineStart))
@@ -63,16 +62,10 @@ export function writeQuotedPrintable(text: Uint8Array, target: Uint8Array, at: n
       lineStart = out
       continue
     }
-    for (const end = Math.min(length, i + octets); i < end; i++) {
-      const code = text[i]!
-      target[out] = EQUALS
-      target[out + 1] = HIGH[code]!
-      target[out + 2] = LOW[code]!
-      out += 3
-    }
+    for (let left = octets; left > 0; left--) out = writeCode(target, out, text[i++]!)
   }
   if (out > lineStart) out = guardBlank(target, out, lineStart)
-  return out > limit ? -1 : out
+  return out > most ? -1 : out
 }
 
 function writeCode(target: Uint8Array, out: number, octet: number): number {
