@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { closest } from './platform/closest.ts'
 
@@ -19,6 +20,8 @@ export interface Config {
   /** The relay for outgoing mail; null: the built-in mail catcher. */
   relay: Relay | null
   from: Sender
+  /** Whose word on where a request came from is taken: addresses and networks, or the nearest so many. Null: nobody's. */
+  trustProxy: string[] | number | null
 }
 
 export interface Relay {
@@ -62,6 +65,7 @@ export const VARIABLES = [
   'FAIRLEAD_ADMIN_PASSWORD',
   'FAIRLEAD_SMTP_URL',
   'FAIRLEAD_FROM',
+  'FAIRLEAD_TRUST_PROXY',
 ] as const
 
 type Variable = (typeof VARIABLES)[number]
@@ -113,6 +117,7 @@ function read(env: Environment, folder: string): Config {
     operator: readOperator(text('FAIRLEAD_ADMIN_EMAIL'), env.FAIRLEAD_ADMIN_PASSWORD || null),
     relay: smtpUrl ? readRelay(smtpUrl) : null,
     from: readSender(text('FAIRLEAD_FROM') ?? 'Fairlead <hello@example.com>'),
+    trustProxy: readProxies(text('FAIRLEAD_TRUST_PROXY')),
   }
 }
 
@@ -232,6 +237,27 @@ function readSender(value: string): Sender {
   const address = (parts ? parts[3] : value)?.trim() ?? ''
   if (isAddress(address) && !/[\0-\x1f\x7f]/.test(value)) return { name, address }
   throw new Refusal(`FAIRLEAD_FROM must look like Name <hello@example.com>, not ${JSON.stringify(value)}`)
+}
+
+function readProxies(value: string | null): Config['trustProxy'] {
+  if (value === null) return null
+  if (/^[1-9]$/.test(value)) return Number(value)
+  const proxies = value.split(',').map((one) => one.trim())
+  if (proxies.every(isNetwork)) return proxies
+  throw new Refusal(
+    'FAIRLEAD_TRUST_PROXY must be addresses or networks like 10.0.0.5,10.1.0.0/16, or the number of proxies (1 to 9), ' +
+      `not "${value}"`,
+  )
+}
+
+function isNetwork(value: string): boolean {
+  const [address = '', bits, ...rest] = value.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0 || address.includes('%')) return false
+  // A network of everybody would let every visitor choose their own address.
+  return (
+    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (family === 4 ? 32 : 128))
+  )
 }
 
 function isAddress(value: string): boolean {

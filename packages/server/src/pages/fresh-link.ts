@@ -10,6 +10,7 @@ import { FRESH_LINK, notice } from './notices.ts'
 import { ownMail } from './own-mails.ts'
 import type { PageParts } from './parts.ts'
 import type { PageTools } from './preferences.ts'
+import { posterOf } from './request.ts'
 import { createThrottle } from './throttle.ts'
 
 /** Every answer takes at least this long, in ms, so that the time does not tell whom we know. */
@@ -32,7 +33,7 @@ export function registerFreshLink(app: FastifyInstance, parts: PageParts, tools:
     const address = posted.ok ? parseAddress(fieldOf(posted.fields, 'email') ?? '') : null
     const [page] = await Promise.all([
       notice(parts, tools.builtIn, 'requested'),
-      address && throttle.allows(request.ip) ? mailLink(address.lookup) : null,
+      address && throttle.allows(posterOf(request).ip) ? mailLink(address.lookup) : null,
       pace,
     ])
     return sendPage(reply, page)

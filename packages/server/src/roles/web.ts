@@ -40,6 +40,7 @@ export function buildWeb(services: Services): FastifyInstance {
   const { config, db, clock, log, apiKeys } = services
   const app: FastifyInstance = fastify({
     ...appOptions(),
+    trustProxy: trusted(config.trustProxy),
     loggerInstance: log as FastifyBaseLogger,
     forceCloseConnections: 'idle',
   })
@@ -62,6 +63,13 @@ export function buildWeb(services: Services): FastifyInstance {
     spoolFolder: config.dataDir,
   })
   return app
+}
+
+/** Fastify takes no number, since it cannot know who reaches the port; an operator who gives one does. */
+function trusted(
+  proxies: Services['config']['trustProxy'],
+): false | string[] | ((from: string, hop: number) => boolean) {
+  return typeof proxies === 'number' ? (_from, hop) => hop < proxies : (proxies ?? false)
 }
 
 /** The documented limits, or none: as the setting says, which is read beside the requests and holds up none. */

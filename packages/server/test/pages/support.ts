@@ -73,12 +73,16 @@ export interface PageHouse {
 
 /** @param options.database in place of a fresh one of the run's own server */
 export async function openPages(
-  options: { listen?: boolean; database?: Pick<FreshDatabase, 'db' | 'drop'> } = {},
+  options: { listen?: boolean; database?: Pick<FreshDatabase, 'db' | 'drop'>; env?: Record<string, string> } = {},
 ): Promise<PageHouse> {
   const dataDir = mkdtempSync(join(tmpdir(), 'pages-test-'))
   const { db, drop } = options.database ?? (await freshDatabase())
   const clock = movableClock('2030-03-05T12:00:00Z')
-  const read = readConfig({ FAIRLEAD_DATA_DIR: dataDir, FAIRLEAD_FROM: 'Harbor News <hello@example.com>' })
+  const read = readConfig({
+    FAIRLEAD_DATA_DIR: dataDir,
+    FAIRLEAD_FROM: 'Harbor News <hello@example.com>',
+    ...options.env,
+  })
   if (!read.ok) throw new Error(read.problem)
   await db.insertInto('api_key').values({ key: '0123456789abcdef', secret, created_at: clock.now() }).execute()
   const services = await createServices({ config: read.config, db, clock, log: createLog('test', 'silent') })

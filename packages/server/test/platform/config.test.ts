@@ -24,8 +24,23 @@ describe('the environment', () => {
       operator: null,
       relay: null,
       from: { name: 'Fairlead', address: 'hello@example.com' },
+      trustProxy: null,
     })
   })
+
+  test('proxies are named by address, by network or by number', () => {
+    const trusts = (value: string) => config({ FAIRLEAD_TRUST_PROXY: value }).trustProxy
+    expect(trusts('127.0.0.1')).toEqual(['127.0.0.1'])
+    expect(trusts('10.1.0.0/16, ::1 ,fd00::/8')).toEqual(['10.1.0.0/16', '::1', 'fd00::/8'])
+    expect(trusts('2')).toBe(2)
+  })
+
+  test.each(['0', '10', 'true', '*', '10.0.0.300', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.1,', 'fe80::1%eth0'])(
+    'no proxy is trusted that is called %s',
+    (value) => {
+      expect(problem({ FAIRLEAD_TRUST_PROXY: value })).toContain('FAIRLEAD_TRUST_PROXY must be')
+    },
+  )
 
   test('an empty variable counts as unset', () => {
     expect(config({ FAIRLEAD_PORT: '', FAIRLEAD_SMTP_URL: '', FAIRLEAD_API_KEY: ' ' })).toEqual(config({}))
