@@ -39,6 +39,8 @@ export interface Relay {
   auth?: (typeof RELAY_AUTH)[number]
   /** What we call ourselves to it (EHLO); unset: this machine's name. */
   name?: string
+  /** Its share of the connections, beside those of other relays; unset: 1. */
+  weight?: number
 }
 
 const RELAY_TLS = ['required', 'opportunistic', 'off'] as const

@@ -1,145 +1,132 @@
+import type { Verdict } from './pacing.ts'
 import type { ReadyMessage } from './prepare.ts'
+import type { Supply } from './supply.ts'
 import type { Connection, TransmitOutcome } from './transport.ts'
 
 /**
- * Lanes hand messages over, one at a time each, over connections that stay open while there is work. A message waits in
- * the line until a lane is free, so no more is marked as attempted than is under way.
+ * Lanes hand messages over, each one at a time, over a connection that stays open while there is work. All lanes take
+ * from one supply, so a relay that is quick, or that is given more lanes, carries more; one that is down carries none.
  */
 export interface Lanes {
-  /** Puts messages at the end of the line. */
-  add(messages: readonly ReadyMessage[]): void
-  /** Takes back everything that waits. */
-  drain(): ReadyMessage[]
-  /** Lets a connection that was opened to try the relay be used. */
+  /** Lets a connection that was opened to try a relay be used. */
   lend(connection: Connection): void
-  /** Takes no more from the line, waits for what is under way, and cuts it off after so many milliseconds. */
+  /** Waits for what is under way, and cuts it off after so many milliseconds. Stop the supply first. */
   stop(patience: number): Promise<void>
 }
 
 export interface LaneParts {
   count: number
+  supply: Supply
   connect: () => Promise<Connection>
-  /** Written and committed before the content goes out. False: the message is no longer ours. */
-  mark: (messageId: number) => Promise<boolean>
-  /** What became of a message; `null`: it was not attempted after all. */
-  done: (ready: ReadyMessage, outcome: TransmitOutcome | null) => void
-  /** No connection could be opened. `alone`: no other lane has one either. The message is still ours. */
-  unreachable: (ready: ReadyMessage, error: Error, alone: boolean) => void
+  /** Writes the message for what this connection's server can take, and hands it over. */
+  hand: (ready: ReadyMessage, connection: Connection) => Promise<TransmitOutcome>
+  /** What an outcome tells about the speed that the recipient's domain likes. */
+  verdictOn: (outcome: TransmitOutcome) => Verdict
+  done: (ready: ReadyMessage, outcome: TransmitOutcome) => void
+  /** Marked, but not one byte of it went out. */
+  unsent: (ready: ReadyMessage) => void
+  /** No connection could be opened. `alone`: no other lane has one either. */
+  unreachable: (error: Error, alone: boolean) => void
 }
 
 /** An unused connection is closed after this long, in ms. */
 const IDLE = 5_000
 /** Relays like to see a new connection now and then. */
-const MESSAGES_PER_CONNECTION = 500
+const MESSAGES_PER_CONNECTION = 1_000
 /** A relay that limits connections is asked for one more only after this long, in ms. */
 const REFUSED_LANE_RESTS = 2_000
 
-export function createLanes({ count, connect, mark, done, unreachable }: LaneParts): Lanes {
-  let line: ReadyMessage[] = []
-  const idle: Array<(ready: ReadyMessage | null) => void> = []
+export function createLanes(parts: LaneParts): Lanes {
+  const { count, supply, connect, hand, verdictOn, done, unsent, unreachable } = parts
   const open = new Set<Connection>()
   const spare: Connection[] = []
-  let stopping = false
+  const resting = new Set<() => void>()
+  const queue: Array<() => void> = []
+  let connecting = 0
+  let isStopping = false
 
-  function next(): Promise<ReadyMessage | null> {
-    const first = line.shift()
-    if (first) return Promise.resolve(first)
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        idle.splice(idle.indexOf(give), 1)
-        resolve(null)
-      }, IDLE)
-      const give = (ready: ReadyMessage | null) => {
-        clearTimeout(timer)
-        resolve(ready)
-      }
-      idle.push(give)
-    })
+  async function opened(): Promise<Connection | null> {
+    const lent = spare.pop()
+    if (lent) return lent
+    try {
+      const connection = await connect()
+      open.add(connection)
+      return connection
+    } catch (error) {
+      unreachable(error as Error, open.size === 0)
+      return null
+    }
   }
 
-  function discard(connection: Connection | null): null {
-    if (connection) {
-      open.delete(connection)
-      connection.close()
+  function close(connection: Connection): void {
+    open.delete(connection)
+    connection.close()
+  }
+
+  /** Carries messages until there are none for a while, the connection ends, or it has carried enough. */
+  async function carry(connection: Connection): Promise<void> {
+    for (let carried = 0; carried < MESSAGES_PER_CONNECTION && connection.isUsable(); carried++) {
+      const ready = await supply.next(IDLE)
+      if (!ready) return
+      if (!connection.isUsable()) {
+        supply.ended(ready, 'other')
+        return unsent(ready)
+      }
+      const outcome = await hand(ready, connection)
+      supply.ended(ready, verdictOn(outcome))
+      done(ready, outcome)
     }
-    return null
   }
 
   async function work(): Promise<void> {
-    let connection: Connection | null = null
-    let carried = 0
-    while (!stopping) {
-      const ready = await next()
-      if (!ready) {
-        connection = discard(connection)
+    while (!isStopping && (await supply.untilWork())) {
+      // As many at a time as are open already: one message needs one connection, a campaign soon has them all.
+      if (connecting > open.size) {
+        await new Promise<void>((resolve) => queue.push(resolve))
         continue
       }
-      if (connection && (!connection.isUsable() || carried >= MESSAGES_PER_CONNECTION)) connection = discard(connection)
+      connecting += 1
+      const connection = await opened()
+      connecting -= 1
+      for (const go of queue.splice(0)) go()
       if (!connection) {
-        carried = 0
-        try {
-          connection = spare.pop() ?? (await connect())
-          open.add(connection)
-        } catch (error) {
-          unreachable(ready, error as Error, open.size === 0)
-          await rest()
-          continue
-        }
-      }
-      if (!(await mark(ready.message.id).catch(() => false))) {
-        done(ready, null)
+        await rest()
         continue
       }
-      carried += 1
-      done(ready, await connection.transmit(ready.composed))
+      await carry(connection)
+      close(connection)
     }
-    discard(connection)
   }
 
-  let wakeResting: Array<() => void> = []
   function rest(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, REFUSED_LANE_RESTS)
-      wakeResting.push(() => {
+      const wake = () => {
         clearTimeout(timer)
+        resting.delete(wake)
         resolve()
-      })
+      }
+      const timer = setTimeout(wake, REFUSED_LANE_RESTS)
+      resting.add(wake)
     })
-  }
-  function wakeAll(): void {
-    for (const wake of wakeResting) wake()
-    wakeResting = []
   }
 
   const lanes = Array.from({ length: count }, work)
 
   return {
-    add(messages) {
-      for (const message of messages) {
-        const give = idle.pop()
-        if (give) give(message)
-        else line.push(message)
-      }
-    },
-    drain() {
-      const waiting = line
-      line = []
-      return waiting
-    },
     lend(connection) {
+      open.add(connection)
       spare.push(connection)
-      wakeAll()
+      for (const wake of resting) wake()
     },
     async stop(patience) {
-      stopping = true
-      for (const give of idle.splice(0)) give(null)
-      wakeAll()
+      isStopping = true
+      for (const wake of resting) wake()
       const cut = setTimeout(() => {
         for (const connection of open) connection.close()
       }, patience)
       await Promise.all(lanes)
       clearTimeout(cut)
-      for (const connection of spare.splice(0)) connection.close()
+      for (const connection of spare.splice(0)) close(connection)
     },
   }
 }

@@ -8,13 +8,16 @@ import { oneLine } from '../platform/operator-error.ts'
 import type { Profiles } from '../profiles/door.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import { type Catcher, startCatcher } from './catcher.ts'
-import { createGate } from './gate.ts'
-import { createLanes, type Lanes } from './lanes.ts'
-import { consequenceOf } from './outcome.ts'
+import { type ComposeParts, compose } from './compose.ts'
+import { createLine } from './line.ts'
+import { consequenceOf, verdictOn } from './outcome.ts'
+import { createOutlets, type Outlets } from './outlets.ts'
+import { createPacing } from './pacing.ts'
 import { type Prepared, type PrepareParts, prepare, type ReadyMessage } from './prepare.ts'
 import {
   type ClaimedMessage,
   claim,
+  claimOfCampaigns,
   extendLeases,
   giveBack,
   LEASE,
@@ -23,18 +26,20 @@ import {
   takeOverExpired,
 } from './queue.ts'
 import { type Settled, settleAll } from './settle.ts'
-import { openConnection } from './transport.ts'
+import { createSupply } from './supply.ts'
+import type { Connection, TransmitOutcome } from './transport.ts'
 
-export interface DeliveryParts extends PrepareParts {
+export interface DeliveryParts extends PrepareParts, ComposeParts {
+  links: PrepareParts['links'] & ComposeParts['links']
   clock: Clock
   log: Log
   settings: SettingsCache
   profiles: Profiles
-  /** Null: mail is caught on this machine. */
-  relay: Relay | null
+  /** None: mail is caught on this machine. */
+  relays: readonly Relay[]
   /** Calls back when messages were queued, if somebody tells. */
   onWake?: (hear: () => void) => void
-  /** Connections to the relay at most. */
+  /** Connections at most, shared among the relays by weight. */
   connections?: number
 }
 
@@ -44,44 +49,63 @@ export interface Delivery {
   stop(): Promise<void>
 }
 
-/** Messages claimed at a time; small enough that an opt-out is seen by all but the next few. */
+/** Messages claimed and made at a time; small enough that an opt-out is seen by all but the next few. */
 const CLAIM = 100
-/** No more are claimed while this many are held. */
-const MOST_HELD = 300
+/** No more of campaigns are claimed while this many of theirs are held; as many of the others are held beside them. */
+const MOST_HELD = 400
+/** Messages marked as attempted at a time: so many are in doubt when the process is killed. */
+const AHEAD = 32
+/** What becomes of messages waits this long to be written together, in ms. */
+const LINGER = 20
 /** Looks by itself this often, in ms, so that nothing depends on being told. */
 const POLL = 500
 const HEARTBEAT = LEASE / 5
 /** What is under way at a stop may finish within this, in ms. */
 const FINISH_WITHIN = 5_000
 const CONNECTIONS = 20
+/** Messages for a domain that wants to be left alone for longer than this go back to the queue, in ms. */
+const PATIENCE = 2_000
 
 /**
- * The way of a message out of the house: claim → decide again, render, compose → mark as attempted → hand over →
+ * The way of a message out of the house: claim → decide again, render → mark as attempted → compose, hand over →
  * settle. Messages move through it in batches, each at its own speed; everything held is leased, so a worker may die
  * at any point.
  */
 export function createDelivery(parts: DeliveryParts): Delivery {
   const { db, clock, log, settings, profiles } = parts
   const owner = randomUUID()
-  const held = new Set<number>()
-  const gate = createGate()
-  const settler = coalesce((batch: Settled[]) => settleAll({ db, profiles, log, owner }, batch, clock.now()))
-  const marker = coalesce(async (ids: number[]) => {
-    const marked = await markAttempting(db, owner, ids, clock.now())
-    return ids.map((id) => marked.has(id))
+  const held = { triggered: new Set<number>(), campaign: new Set<number>() }
+  const heldIds = () => [...held.triggered, ...held.campaign]
+  const heldOf = ({ campaign_id }: ClaimedMessage) => (campaign_id === null ? held.triggered : held.campaign)
+  const pacing = createPacing()
+  const line = createLine(pacing)
+  const supply = createSupply({
+    line,
+    pacing,
+    ahead: AHEAD,
+    async mark(messages) {
+      const ids = messages.map(({ message }) => message.id)
+      const marked = await markAttempting(db, owner, ids, clock.now())
+      return messages.filter(({ message }) => marked.has(message.id))
+    },
+    lost(messages) {
+      for (const { message } of messages) release(message)
+    },
   })
-  let stopping = false
+  const settler = coalesce((batch: Settled[]) => settleAll({ db, profiles, log, owner }, batch, clock.now()), {
+    linger: LINGER,
+  })
+  let isStopping = false
   let running: Promise<void> | null = null
   let heartbeat: NodeJS.Timeout | null = null
-  let relay = parts.relay
   let catcher: Catcher | null = null
-  let lanes: Lanes | null = null
+  let outlets: Outlets | null = null
 
   // A call during work is remembered, so that work queued meanwhile does not wait for the next look.
-  let called = false
+  let isCalled = false
   let wakeIdle: (() => void) | null = null
   const nudge = () => {
-    called = true
+    isCalled = true
     wakeIdle?.()
   }
   const idle = (milliseconds: number) =>
@@ -94,78 +118,85 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       }
     })
 
-  function release(id: number): void {
-    held.delete(id)
-    if (held.size === MOST_HELD - CLAIM) nudge()
+  function release(message: ClaimedMessage): void {
+    const kind = heldOf(message)
+    kind.delete(message.id)
+    if (kind.size === MOST_HELD - CLAIM) nudge()
   }
 
   /** Keeps on trying while the database is away: that a message was accepted must not be forgotten. */
-  async function settled(settlement: Settled): Promise<void> {
-    const { id } = settlement.settlement
+  async function settled(message: ClaimedMessage, settlement: Settled): Promise<void> {
     for (let wait = 250; ; wait = Math.min(wait * 2, 2_000)) {
       try {
         await settler(settlement)
         break
       } catch (error) {
-        log.warn({ err: error, message: id }, 'what became of a message could not be written yet')
-        if (stopping && !(await isReachable(db))) break
+        log.warn({ err: error, message: message.id }, 'what became of a message could not be written yet')
+        if (isStopping && !(await isReachable(db))) break
         await new Promise((resolve) => setTimeout(resolve, wait))
       }
     }
-    release(id)
+    release(message)
   }
 
   const settling = new Set<Promise<void>>()
   function settleSoon(message: ClaimedMessage, consequence: Pick<Settled, 'settlement' | 'change' | 'alarm'>): void {
-    const done = settled({ ...consequence, profileId: message.profile_id, templateId: message.template_id })
+    const { profile_id, template_id } = message
+    const done = settled(message, { ...consequence, profileId: profile_id, templateId: template_id })
     settling.add(done)
     void done.finally(() => settling.delete(done))
   }
 
-  async function returnToQueue(ids: readonly number[]): Promise<void> {
+  async function returnToQueue(messages: readonly ClaimedMessage[], dueAt: Date | null = null): Promise<void> {
+    const ids = messages.map((message) => message.id)
     // Should this fail, the leases run out and the messages are taken over.
-    await giveBack(db, owner, ids).catch((error) => log.warn({ err: error }, 'messages could not be given back'))
-    for (const id of ids) release(id)
+    await giveBack(db, owner, ids, dueAt).catch((error) => log.warn({ err: error }, 'messages could not be given back'))
+    for (const message of messages) release(message)
   }
 
-  function startLanes(): Lanes {
-    return createLanes({
-      count: parts.connections ?? CONNECTIONS,
-      connect: () => openConnection(relay!),
-      mark: marker,
-      done({ message, template }, outcome) {
-        if (!outcome) return release(message.id)
-        const { revisionId } = template
-        settleSoon(message, consequenceOf(outcome, message, revisionId, message.attempts + 1, clock.now()))
-      },
-      unreachable(ready, error, alone) {
-        if (!alone) return lanes!.add([ready])
-        if (gate.isOpen()) log.warn({ relay: `${relay!.host}:${relay!.port}` }, `the relay is down: ${oneLine(error)}`)
-        if (gate.isOpen()) gate.failed()
-        const waiting = [ready, ...lanes!.drain()]
-        void returnToQueue(waiting.map(({ message }) => message.id))
+  async function hand({ draft }: ReadyMessage, connection: Connection): Promise<TransmitOutcome> {
+    try {
+      const made = await compose(parts, draft, connection.offers)
+      return made.ok ? await connection.transmit(made.composed) : { kind: 'unsendable', problem: made.problem }
+    } catch (error) {
+      log.error({ err: error, message: draft.message.id }, 'a message could not be composed')
+      return { kind: 'unsendable', problem: oneLine(error) }
+    }
+  }
+
+  function done({ message, template }: ReadyMessage, outcome: TransmitOutcome): void {
+    const { revisionId } = template
+    settleSoon(message, consequenceOf(outcome, message, revisionId, message.attempts + 1, clock.now()))
+    if (verdictOn(outcome) === 'slow-down') letRest()
+  }
+
+  /** What would wait here for long waits in the queue instead, and leaves room for others. */
+  function letRest(): void {
+    const now = clock.now().getTime()
+    for (const { messages, wait } of line.takePaused(PATIENCE)) {
+      void returnToQueue(
+        messages.map(({ message }) => message),
+        new Date(now + wait),
+      )
+    }
+  }
+
+  async function openOutlets(): Promise<Outlets> {
+    if (parts.relays.length === 0) catcher = await startCatcher(db, clock, log)
+    return createOutlets({
+      relays: catcher ? [catcher.relay] : parts.relays,
+      connections: parts.connections ?? CONNECTIONS,
+      log,
+      supply,
+      hand,
+      verdictOn,
+      done,
+      unsent: ({ message }) => void returnToQueue([message]),
+      closed() {
+        const waiting = [...line.drain(), ...supply.drain()]
+        void returnToQueue(waiting.map(({ message }) => message))
       },
     })
-  }
-
-  /** True when mail can go out. While the relay is down it is tried again, at growing distances. */
-  async function isRelayUp(): Promise<boolean> {
-    if (!relay) {
-      catcher = await startCatcher(db, clock, log)
-      relay = catcher.relay
-    }
-    lanes ??= startLanes()
-    if (gate.isOpen()) return true
-    if (gate.wait() > 0) return false
-    try {
-      lanes.lend(await openConnection(relay))
-      if (gate.passed()) log.info('the relay is back')
-      return true
-    } catch (error) {
-      const failures = gate.failed()
-      log.warn({ failures }, `the relay is still down: ${oneLine(error)}`)
-      return false
-    }
   }
 
   async function prepareBatch(claimed: readonly ClaimedMessage[]): Promise<Prepared[]> {
@@ -186,12 +217,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     }
   }
 
-  /** One turn. @returns whether there may be more to do at once */
-  async function turn(): Promise<boolean> {
-    if (!(await isRelayUp()) || held.size > MOST_HELD - CLAIM) return false
-    const claimed = await claim(db, owner, clock.now(), CLAIM)
-    if (claimed.length === 0) return false
-    for (const { id } of claimed) held.add(id)
+  /** Brings claimed messages into the line. */
+  async function take(claimed: readonly ClaimedMessage[]): Promise<void> {
+    for (const message of claimed) heldOf(message).add(message.id)
     try {
       const prepared = await prepareBatch(claimed)
       const ready: ReadyMessage[] = []
@@ -199,38 +227,59 @@ export function createDelivery(parts: DeliveryParts): Delivery {
         if (one.kind === 'ready') ready.push(one.ready)
         else settleSoon(claimed[index]!, { settlement: one.settlement, change: null, alarm: null })
       }
-      if (stopping || !gate.isOpen()) await returnToQueue(ready.map(({ message }) => message.id))
-      else lanes!.add(ready)
+      if (isStopping || !outlets!.isOpen()) return await returnToQueue(ready.map(({ message }) => message))
+      line.add(ready)
+      letRest()
+      supply.arrived()
     } catch (error) {
-      await returnToQueue(claimed.map(({ id }) => id))
+      await returnToQueue(claimed)
       throw error
     }
-    return claimed.length >= CLAIM
+  }
+
+  /** One turn. @returns whether there may be more to do at once */
+  async function turn(): Promise<boolean> {
+    outlets ??= await openOutlets()
+    if (!(await outlets.tryClosed())) return false
+    let hasMore = false
+    for (const [kind, claimSome] of [
+      [held.triggered, claim],
+      [held.campaign, claimOfCampaigns],
+    ] as const) {
+      if (kind.size > MOST_HELD - CLAIM) continue
+      const claimed = await claimSome(db, owner, clock.now(), CLAIM)
+      if (claimed.length === 0) continue
+      await take(claimed)
+      hasMore ||= claimed.length >= CLAIM && kind.size <= MOST_HELD - CLAIM
+    }
+    return hasMore
   }
 
   async function run(): Promise<void> {
     let failures = 0
-    while (!stopping) {
-      called = false
-      let more = false
+    while (!isStopping) {
+      isCalled = false
+      let hasMore = false
       try {
-        more = await turn()
+        hasMore = await turn()
         failures = 0
       } catch (error) {
         failures += 1
         if (failures === 1) log.warn({ err: error }, 'delivery waits for the database')
       }
-      if (stopping || (more && failures === 0)) continue
+      if (isStopping || (hasMore && failures === 0)) continue
       if (failures > 0) await idle(Math.min(5_000, 250 * 2 ** failures))
-      else if (!called) await idle(gate.isOpen() ? POLL : Math.max(50, Math.min(gate.wait(), POLL)))
+      else if (!isCalled) await idle(Math.max(50, Math.min(outlets?.wait() ?? POLL, POLL)))
     }
   }
 
   async function beat(): Promise<void> {
     try {
-      await extendLeases(db, owner, [...held], clock.now())
-      const inDoubt = await takeOverExpired(db, [...held], clock.now())
-      if (inDoubt > 0) log.warn({ messages: inDoubt }, 'in doubt after a crash: tried again under the same Message-ID')
+      const ids = heldIds()
+      await extendLeases(db, owner, ids, clock.now())
+      const { triggered, campaigns } = await takeOverExpired(db, ids, clock.now())
+      if (triggered > 0) log.warn({ messages: triggered }, 'in doubt after a crash: tried again, same Message-ID')
+      if (campaigns > 0) log.warn({ messages: campaigns }, 'campaign messages in doubt after a crash: kept as they are')
     } catch (error) {
       log.debug({ err: error }, 'leases could not be extended')
     }
@@ -244,14 +293,13 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       running = beat().then(run)
     },
     async stop() {
-      stopping = true
+      isStopping = true
       nudge()
       if (heartbeat) clearInterval(heartbeat)
       await running
-      if (lanes) {
-        await returnToQueue(lanes.drain().map(({ message }) => message.id))
-        await lanes.stop(FINISH_WITHIN)
-      }
+      supply.stop()
+      await returnToQueue([...line.drain(), ...supply.drain()].map(({ message }) => message))
+      await outlets?.stop(FINISH_WITHIN)
       await Promise.all(settling)
       await catcher?.close()
     },

@@ -1,6 +1,7 @@
 import type { ProfileChange } from '../profiles/change.ts'
 import { GIVE_UP_AFTER, type WaitClass, waitAfter, waitClassOf } from './backoff.ts'
 import { classify, type ReplyClass, type SmtpReply } from './classify.ts'
+import type { Verdict } from './pacing.ts'
 import type { ClaimedMessage, Settlement } from './queue.ts'
 import type { TransmitOutcome } from './transport.ts'
 
@@ -49,16 +50,18 @@ export function consequenceOf(
       return { settlement, change: null, alarm: 'content' }
     }
     case 'broken': {
-      // A connection says nothing about the person, however long it stays away. A message in doubt is tried again under
-      // the same Message-ID, as one person waits for it.
+      // A connection says nothing about the person, however long it stays away.
       const reply = outcome.isInDoubt ? `in doubt: ${outcome.problem}` : outcome.problem
-      const settlement: Settlement = isOld
-        ? { ...base, state: 'failed', reason: 'expired', reply }
-        : later('connection', reply)
-      return { settlement, change: null, alarm: null }
+      return { settlement: afterBreak(outcome.isInDoubt, reply), change: null, alarm: null }
     }
     case 'refused':
       return refused(outcome.reply)
+  }
+
+  /** In doubt, a message that one person waits for is tried again under the same Message-ID; a campaign's is not. */
+  function afterBreak(isInDoubt: boolean, reply: string): Settlement {
+    if (isInDoubt && message.kind === 'campaign') return { ...base, state: 'in_doubt', reply }
+    return isOld ? { ...base, state: 'failed', reason: 'expired', reply } : later('connection', reply)
   }
 
   function refused(reply: SmtpReply): Consequence {
@@ -87,4 +90,11 @@ function bounce(
     act: { via: 'bounce', evidence: 0, messageId: id, reason: detail.slice(0, 500) },
     deliverability: { address, state, class: kind, detail: detail.slice(0, 500) },
   }
+}
+
+/** Whether the recipient's domain, or the relay on its behalf, asks for fewer messages at a time. */
+export function verdictOn(outcome: TransmitOutcome): Verdict {
+  if (outcome.kind === 'accepted') return 'accepted'
+  const isTooFast = outcome.kind === 'refused' && outcome.reply.code < 500 && waitClassOf(outcome.reply) === 'throttled'
+  return isTooFast ? 'slow-down' : 'other'
 }

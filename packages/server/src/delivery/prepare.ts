@@ -1,4 +1,3 @@
-import type { Sender } from '../config.ts'
 import { decide, type MessageKind } from '../consent/decide.ts'
 import { loadRecipients } from '../consent/recipients.ts'
 import type { Links } from '../links/links.ts'
@@ -9,7 +8,7 @@ import { findProfiles } from '../profiles/read.ts'
 import type { Settings } from '../settings/settings.ts'
 import { type PurchaseHistory, profileData } from '../templates/profile-data.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
-import { type ComposedMessage, compose } from './compose.ts'
+import type { Draft } from './compose.ts'
 import type { ClaimedMessage, Settlement } from './queue.ts'
 import { type RenderOutcome, render } from './render.ts'
 
@@ -17,7 +16,8 @@ import { type RenderOutcome, render } from './render.ts'
 export interface ReadyMessage {
   message: ClaimedMessage
   template: LoadedTemplate
-  composed: ComposedMessage
+  /** Put together once it is known what the server that gets it can take. */
+  draft: Draft
 }
 
 /** What became of a claimed message: ready, or at its end already. */
@@ -27,9 +27,8 @@ export interface PrepareParts {
   db: Database
   templates: Pick<Templates, 'byRevisions' | 'byIds'>
   lists: Pick<Lists, 'ensure' | 'find' | 'byIds'>
-  links: Pick<Links, 'optoutPage' | 'oneClick' | 'confirm'>
+  links: Pick<Links, 'optoutPage' | 'confirm'>
   sendIdOf: (messageId: number) => string
-  from: Sender
   /** Purchases of people, for templates that read them. */
   histories: (q: Queryable, profileIds: readonly number[]) => Promise<Map<number, PurchaseHistory>>
 }
@@ -187,9 +186,7 @@ async function make(
     textOnly: isOn(message.vars.text_only ?? state.vars.text_only),
     now,
   }
-  const made = await compose(parts, draft)
-  if (!made.ok) return ended(message, 'failed', 'compose', made.problem)
-  return { kind: 'ready', ready: { message, template, composed: made.composed } }
+  return { kind: 'ready', ready: { message, template, draft } }
 }
 
 function ended(

@@ -1,9 +1,10 @@
+import { sql } from 'kysely'
 import type { Database } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import { type Profiles, retrying } from '../profiles/door.ts'
-import { emitSignals } from '../signals/emit.ts'
+import { type NewSignal, signalInsert } from '../signals/emit.ts'
 import type { Consequence } from './outcome.ts'
-import { settle } from './queue.ts'
+import { settlement } from './queue.ts'
 
 /** A settled message with what its signal needs. */
 export interface Settled extends Consequence {
@@ -13,7 +14,7 @@ export interface Settled extends Consequence {
 }
 
 /**
- * Writes what became of messages, what that taught about addresses, and the signals that follow, in one transaction.
+ * Writes what became of messages, the signals that follow, and what was learnt about addresses, all of it or nothing.
  * A message that this worker no longer holds changes nothing.
  */
 export async function settleAll(
@@ -22,41 +23,52 @@ export async function settleAll(
   now: Date,
 ): Promise<null[]> {
   const { db, profiles, log, owner } = parts
-  await retrying(() =>
-    db.transaction().execute(async (tx) => {
-      const held = await settle(
-        tx,
-        owner,
-        batch.map((one) => one.settlement),
-        now,
-      )
-      const mine = batch.filter((one) => held.has(one.settlement.id))
-      const changes = mine.flatMap(({ change }) => (change ? [change] : []))
-      if (changes.length > 0) await profiles.changeIn(tx, changes)
-      const sent = mine.filter(({ settlement }) => settlement.state === 'sent')
-      await emitSignals(
-        tx,
-        sent.flatMap(({ settlement, profileId, templateId }) =>
-          templateId === null
-            ? []
-            : {
-                profileId,
-                type: 'email_sent',
-                key: String(templateId),
-                payload: { messageId: settlement.id, templateId },
-                source: 'system',
-                evidence: 0,
-                cause: null,
-                occurredAt: now,
-                dedupeKey: `sent:${settlement.id}`,
-              },
-        ),
-      )
-    }),
-  )
+  const statement = statementFor(owner, batch, now)
+  if (batch.every(({ change }) => change === null)) {
+    await statement.execute(db)
+  } else {
+    await retrying(() =>
+      db.transaction().execute(async (tx) => {
+        const held = new Set((await statement.execute(tx)).rows.map((row) => row.id))
+        const changes = batch.flatMap(({ change, settlement: { id } }) => (change && held.has(id) ? [change] : []))
+        await profiles.changeIn(tx, changes)
+      }),
+    )
+  }
   for (const { alarm, settlement } of batch) {
     if (alarm)
       log.warn({ message: settlement.id, class: alarm, reply: settlement.reply }, 'the relay refused a message')
   }
   return batch.map(() => null)
+}
+
+/** One statement for both: signals are for those messages only that were still held. */
+function statementFor(owner: string, batch: readonly Settled[], now: Date) {
+  const settle = settlement(
+    owner,
+    batch.map((one) => one.settlement),
+    now,
+  )
+  const signals = batch.flatMap((one) => sentSignal(one, now))
+  if (signals.length === 0) return settle
+  const told = signalInsert(signals, sql<boolean>`s.dedupe_key in (select 'sent:' || id from settled)`)
+  return sql<{ id: number }>`with settled as (${settle}), told as (${told}) select id from settled`
+}
+
+/** Flows follow messages made of templates. */
+function sentSignal({ settlement: { id, state }, profileId, templateId }: Settled, now: Date): NewSignal[] {
+  if (state !== 'sent' || templateId === null) return []
+  return [
+    {
+      profileId,
+      type: 'email_sent',
+      key: String(templateId),
+      payload: { messageId: id, templateId },
+      source: 'system',
+      evidence: 0,
+      cause: null,
+      occurredAt: now,
+      dedupeKey: `sent:${id}`,
+    },
+  ]
 }

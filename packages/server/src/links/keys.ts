@@ -23,7 +23,7 @@ declare module '../platform/database.ts' {
  * the one-click address, the opt-out page, the opt-in confirmation, a rendered form, undoing a save, the thank-you
  * page, a change of address, and the keyed hash under which an address may stand in a link. Send ids have theirs too.
  */
-export type Purpose = 'u' | 'oc' | 'confirm' | 'form' | 'undo' | 'thanks' | 'move' | 'address' | 'send'
+export type Purpose = 'u' | 'oc' | 'confirm' | 'form' | 'undo' | 'thanks' | 'move' | 'address' | 'send' | 'bounce'
 
 /** Signs and verifies with the account's own keys. */
 export interface SigningKeys {

@@ -6,10 +6,11 @@
  *   that one bad item cannot spoil the others; broken machinery (no database) fails all at once
  * @param options.atOnce most lists at work at the same time
  * @param options.size most items in a list
+ * @param options.linger how long to wait for company before starting, in ms, where an answer is not urgent
  */
 export function coalesce<Item, Answer>(
   work: (items: Item[]) => Promise<Answer[]>,
-  { atOnce = 1, size = 500 }: { atOnce?: number; size?: number } = {},
+  { atOnce = 1, size = 500, linger = 0 }: { atOnce?: number; size?: number; linger?: number } = {},
 ): (item: Item) => Promise<Answer> {
   interface Waiting {
     item: Item
@@ -18,6 +19,7 @@ export function coalesce<Item, Answer>(
   }
   let waiting: Waiting[] = []
   let running = 0
+  let isComing = false
 
   async function answer(batch: Waiting[]): Promise<void> {
     try {
@@ -30,22 +32,31 @@ export function coalesce<Item, Answer>(
   }
 
   function run(): void {
+    isComing = false
     while (running < atOnce && waiting.length > 0) {
       const batch = waiting.slice(0, size)
       waiting = waiting.slice(size)
       running += 1
       void answer(batch).finally(() => {
         running -= 1
-        run()
+        if (linger > 0) soon()
+        else run()
       })
     }
+  }
+
+  function soon(): void {
+    if (isComing || waiting.length === 0) return
+    isComing = true
+    // Calls made in the same turn of the event loop go together even when nothing runs yet.
+    if (linger > 0) setTimeout(run, linger)
+    else setImmediate(run)
   }
 
   return (item) =>
     new Promise((resolve, reject) => {
       waiting.push({ item, resolve, reject })
-      // Calls made in the same turn of the event loop go together even when nothing runs yet.
-      if (waiting.length === 1) setImmediate(run)
+      soon()
     })
 }
 

@@ -1,4 +1,5 @@
 import { createDelivery } from '../delivery/loop.ts'
+import { createMimeWriter } from '../delivery/mime/writer.ts'
 import { createFlowLoop } from '../flows/loop.ts'
 import type { Listener } from '../platform/wake.ts'
 import { createPostbackLoop } from '../postbacks/loop.ts'
@@ -25,7 +26,10 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       sendIdOf: sends.sendIdOf,
       histories: loadHistories,
       from: config.from,
-      relay: config.relay,
+      relays: config.relay ? [config.relay] : [],
+      returnPathOf: null,
+      mime: createMimeWriter(),
+      dkim: [],
       onWake: (hear) => listener.on('delivery', hear),
     }),
     createPostbackLoop({ ...services, publicUrl: config.publicUrl }),

@@ -49,8 +49,12 @@ export async function emitSignals(tx: Tx, signals: readonly NewSignal[]): Promis
   if (signals.length > 0) await signalInsert(signals).execute(tx)
 }
 
-/** The statement that records facts, of which there is at least one. */
-export function signalInsert(signals: readonly NewSignal[]): RawBuilder<unknown> {
+/**
+ * The statement that records facts, of which there is at least one.
+ *
+ * @param onlyIf a condition on the columns of `s`, for facts that another part of the same statement has to make true
+ */
+export function signalInsert(signals: readonly NewSignal[], onlyIf = sql<boolean>`true`): RawBuilder<unknown> {
   const column = <T>(read: (signal: NewSignal) => T) => signals.map(read)
   return sql`
     insert into signal (shard, id, profile_id, type, key, payload, source, evidence, cause, occurred_at, dedupe_key)
@@ -64,11 +68,11 @@ export function signalInsert(signals: readonly NewSignal[]): RawBuilder<unknown>
       ${column((s) => s.occurredAt)}::timestamptz[], ${column((s) => s.dedupeKey ?? null)}::text[])
       with ordinality
       as s(shard, profile_id, type, key, payload, source, evidence, cause, occurred_at, dedupe_key, n)
-    where exists (select from flow_trigger t where t.type = s.type and t.key = s.key)
+    where ${onlyIf} and (exists (select from flow_trigger t where t.type = s.type and t.key = s.key)
       or (s.type in ('optout_changed', 'template_optout') and exists (
         select from setting where name = 'optout_postback_url' and value #>> '{}' <> ''))
       or (s.type = 'hardbounce' and exists (
-        select from setting where name = 'hardbounce_postback_url' and value #>> '{}' <> ''))
+        select from setting where name = 'hardbounce_postback_url' and value #>> '{}' <> '')))
     order by n
     on conflict do nothing
     returning pg_notify(${CHANNEL}, 'flows')`

@@ -14,7 +14,7 @@ test('without a relay mail is caught, and people can list and read it', async ()
   expect(await fairlead('mail', 'list')).toEqual({ code: 0, said: ['No mail was caught yet'], complaints: [] })
   const content_html = '<p>Grüße, {n}. <a href="https://example.com/?a=1&amp;b=2">To the shop</a></p>'
   await house.templates.save('Shop', { subject: 'Für {n}', content_html, is_basic: true })
-  house.deliver({ relay: null })
+  house.deliver({ relays: [] })
   for (const [n, address] of [
     ['Ada', 'ada@example.com'],
     ['Bob', 'bob.with.a.long.name@example.com'],

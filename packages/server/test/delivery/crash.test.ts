@@ -94,7 +94,7 @@ test('a relay that greets with a refusal is down', async () => {
 
 test.each(['MAIL', 'RCPT', 'DATA', 'content'])('a connection that drops at %s: tried again', async (at) => {
   const relay = await startDroppingRelay(at, house.sink.port)
-  house.deliver({ relay: { host: '127.0.0.1', port: relay.port, secure: false, user: null, password: null } })
+  house.deliver({ relays: [{ host: '127.0.0.1', port: relay.port, secure: false, user: null, password: null }] })
   const id = await house.send('Hello', 'a@example.com')
   expect(await house.reaches(id, 'deferred')).toMatchObject({ attempts: 1, reason: null })
   expect(house.sink.messages).toHaveLength(0)

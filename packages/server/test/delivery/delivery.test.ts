@@ -169,7 +169,7 @@ test('no value from outside can add a header', async () => {
   expect(arrivedFor('evil@example.net')).toHaveLength(0)
   const options = { headers: { 'X-Order': evil } }
   const refused = await house.reaches(await house.send('Welcome', 'inject@example.com', { options }), 'failed')
-  expect(refused).toMatchObject({ reason: 'compose', reply: 'line break in "X-Order"' })
+  expect(refused).toMatchObject({ reason: 'unsendable', reply: 'line break or NUL in "X-Order"' })
 })
 
 test('copies go to Cc and Bcc, and only Cc is seen', async () => {

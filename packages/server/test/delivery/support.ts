@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import PostalMime from 'postal-mime'
 import { addressHashWith } from '../../src/account/pepper.ts'
 import { createDelivery, type Delivery, type DeliveryParts } from '../../src/delivery/loop.ts'
+import { createMimeWriter } from '../../src/delivery/mime/writer.ts'
 import { loadSigningKeys } from '../../src/links/keys.ts'
 import { createLinks } from '../../src/links/links.ts'
 import { createLists } from '../../src/lists/lists.ts'
@@ -62,7 +63,10 @@ export async function mailHouse() {
     sendIdOf: ids.sendIdOf,
     histories: loadHistories,
     from: { name: 'The Shop', address: 'shop@example.org' },
-    relay: { host: '127.0.0.1', port: sink.port, secure: false, user: null, password: null },
+    relays: [{ host: '127.0.0.1', port: sink.port, secure: false, user: null, password: null }],
+    returnPathOf: null,
+    mime: createMimeWriter(),
+    dkim: [],
     onWake: (hear) => wakes.push(hear),
     connections: 4,
   }

@@ -1,0 +1,93 @@
+import type { Relay } from '../config.ts'
+import type { Log } from '../platform/log.ts'
+import { oneLine } from '../platform/operator-error.ts'
+import { createGate, type Gate } from './gate.ts'
+import { createLanes, type LaneParts, type Lanes } from './lanes.ts'
+import { openConnection } from './transport.ts'
+
+/**
+ * The relays, each with lanes of its own by its weight. All take from one supply, so while one is down the others
+ * carry its share. One that is down is tried again at growing distances.
+ */
+export interface Outlets {
+  /** Whether any relay can be reached, as far as is known. */
+  isOpen(): boolean
+  /** Tries relays that were down and whose time has come. @returns `isOpen()` */
+  tryClosed(): Promise<boolean>
+  /** Milliseconds until one is to be tried; Infinity: none is down. */
+  wait(): number
+  /** Waits for what is under way, and cuts it off after so many milliseconds. */
+  stop(patience: number): Promise<void>
+}
+
+export interface OutletParts extends Pick<LaneParts, 'supply' | 'hand' | 'verdictOn' | 'done' | 'unsent'> {
+  relays: readonly Relay[]
+  /** Connections to all of them together. */
+  connections: number
+  log: Log
+  /** The last one that could be reached cannot be any more. */
+  closed(): void
+}
+
+interface Outlet {
+  relay: Relay
+  gate: Gate
+  lanes: Lanes
+}
+
+export function createOutlets(parts: OutletParts): Outlets {
+  const { relays, connections, log, closed } = parts
+  const isOpen = () => outlets.some(({ gate }) => gate.isOpen())
+  const shares = laneCounts(
+    relays.map(({ weight }) => weight ?? 1),
+    connections,
+  )
+  const outlets: Outlet[] = shares.map((count, index) => {
+    const relay = relays[index]!
+    const gate = createGate()
+    const lanes = createLanes({
+      ...parts,
+      count,
+      // A relay that is known to be down is tried by `tryClosed` alone.
+      connect: () => (gate.isOpen() ? openConnection(relay) : Promise.reject(new Error('the relay is down'))),
+      unreachable(error, alone) {
+        if (!alone || !gate.isOpen()) return
+        log.warn({ relay: nameOf(relay) }, `the relay is down: ${oneLine(error)}`)
+        gate.failed()
+        if (!isOpen()) closed()
+      },
+    })
+    return { relay, gate, lanes }
+  })
+
+  async function knock({ relay, gate, lanes }: Outlet): Promise<void> {
+    if (gate.isOpen() || gate.wait() > 0) return
+    try {
+      lanes.lend(await openConnection(relay))
+      if (gate.passed()) log.info({ relay: nameOf(relay) }, 'the relay is back')
+    } catch (error) {
+      const failures = gate.failed()
+      log.warn({ relay: nameOf(relay), failures }, `the relay is still down: ${oneLine(error)}`)
+    }
+  }
+
+  return {
+    isOpen,
+    async tryClosed() {
+      await Promise.all(outlets.map(knock))
+      return isOpen()
+    },
+    wait: () => Math.min(...outlets.map(({ gate }) => (gate.isOpen() ? Infinity : gate.wait()))),
+    async stop(patience) {
+      await Promise.all(outlets.map(({ lanes }) => lanes.stop(patience)))
+    },
+  }
+}
+
+const nameOf = ({ host, port }: Relay) => `${host}:${port}`
+
+/** Shares connections out by weight; every relay that has any gets at least one. */
+export function laneCounts(weights: readonly number[], connections: number): number[] {
+  const sum = weights.reduce((total, weight) => total + weight, 0)
+  return weights.map((weight) => Math.max(1, Math.round((connections * weight) / sum)))
+}

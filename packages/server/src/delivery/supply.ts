@@ -1,0 +1,126 @@
+import { domainOf, type Line } from './line.ts'
+import type { Pacing, Verdict } from './pacing.ts'
+import type { ReadyMessage } from './prepare.ts'
+
+/**
+ * What lanes are fed from: messages that are marked as attempted in the database, so that they may be handed over. They
+ * are marked some at a time and a little ahead of the lanes, as a mark has to reach the disk; that many are in doubt
+ * when the process is killed. Nothing is marked unless a lane with a connection asks.
+ */
+export interface Supply {
+  /** Waits until something is in line; false: no more comes. */
+  untilWork(): Promise<boolean>
+  /** A message that may be handed over; null when none came for so many milliseconds, or no more comes. */
+  next(patience: number): Promise<ReadyMessage | null>
+  /** Messages came into the line. */
+  arrived(): void
+  /** A message that came from here is done. */
+  ended(ready: ReadyMessage, verdict: Verdict): void
+  /** Takes back what was marked and not given out. */
+  drain(): ReadyMessage[]
+  stop(): void
+}
+
+export interface SupplyParts {
+  line: Line
+  pacing: Pacing
+  /** Messages to mark at a time. */
+  ahead: number
+  /** Marks messages; answers those that are still ours. */
+  mark(messages: readonly ReadyMessage[]): Promise<readonly ReadyMessage[]>
+  /** Messages that somebody else holds now, or that could not be marked. */
+  lost(messages: readonly ReadyMessage[]): void
+}
+
+/** A domain's pause is waited for at least this long, in ms. */
+const SHORTEST_LOOK = 10
+
+export function createSupply({ line, pacing, ahead, mark, lost }: SupplyParts): Supply {
+  const marked: ReadyMessage[] = []
+  const takers: Array<(ready: ReadyMessage | null) => void> = []
+  const sleepers: Array<(hasWork: boolean) => void> = []
+  let isMarking = false
+  let isStopped = false
+  let look: NodeJS.Timeout | null = null
+
+  /** Marks the next messages in line when few are left. */
+  function refill(): void {
+    if (isStopped || isMarking || marked.length > ahead / 2 || line.size === 0) return
+    const messages = line.take(ahead)
+    if (messages.length > 0) void markAll(messages)
+    else lookAgain()
+  }
+
+  async function markAll(messages: readonly ReadyMessage[]): Promise<void> {
+    isMarking = true
+    // When it fails the leases run out by themselves; what may have been marked after all is in doubt then.
+    const mine = new Set(await mark(messages).catch(() => []))
+    isMarking = false
+    const gone = messages.filter((message) => !mine.has(message))
+    for (const message of gone) pacing.ended(domainOf(message), 'other')
+    if (gone.length > 0) lost(gone)
+    marked.push(...mine)
+    while (takers.length > 0 && marked.length > 0) takers.shift()!(marked.shift()!)
+    if (takers.length > 0) refill()
+  }
+
+  /** Domains that pause become ready by time alone. */
+  function lookAgain(): void {
+    const wait = line.wait()
+    if (look || wait === Infinity) return
+    look = setTimeout(
+      () => {
+        look = null
+        if (takers.length > 0) refill()
+      },
+      Math.max(SHORTEST_LOOK, wait),
+    )
+  }
+
+  return {
+    untilWork() {
+      if (isStopped) return Promise.resolve(false)
+      if (line.size + marked.length > 0) return Promise.resolve(true)
+      return new Promise((resolve) => sleepers.push(resolve))
+    },
+    next(patience) {
+      if (isStopped) return Promise.resolve(null)
+      const first = marked.shift()
+      if (first) {
+        refill()
+        return Promise.resolve(first)
+      }
+      return new Promise((resolve) => {
+        const take = (ready: ReadyMessage | null) => {
+          clearTimeout(timeout)
+          resolve(ready)
+        }
+        const timeout = setTimeout(() => {
+          takers.splice(takers.indexOf(take), 1)
+          resolve(null)
+        }, patience)
+        takers.push(take)
+        refill()
+      })
+    },
+    arrived() {
+      for (const wake of sleepers.splice(0)) wake(true)
+      if (takers.length > 0) refill()
+    },
+    ended(ready, verdict) {
+      pacing.ended(domainOf(ready), verdict)
+      if (takers.length > 0) refill()
+    },
+    drain() {
+      const left = marked.splice(0)
+      for (const message of left) pacing.ended(domainOf(message), 'other')
+      return left
+    },
+    stop() {
+      isStopped = true
+      if (look) clearTimeout(look)
+      for (const take of takers.splice(0)) take(null)
+      for (const wake of sleepers.splice(0)) wake(false)
+    },
+  }
+}
