@@ -1,10 +1,10 @@
-import type { Message } from '@fairlead/zephyr'
+import type { Message, Warning } from '@fairlead/zephyr'
 import { type Generated, sql } from 'kysely'
 import { type Author, writeAudit } from '../account/audit.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable, Tx } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
-import { compileFields, OPTIN_CONFIRM, problemWith } from './compile.ts'
+import { compileFields, OPTIN_CONFIRM, problemWith, warningsAbout } from './compile.ts'
 import {
   EMPTY_FIELDS,
   sampleOf,
@@ -68,7 +68,8 @@ export interface LoadedTemplate {
 }
 
 export type TemplateSaveOutcome =
-  | { ok: true; template: LoadedTemplate; created: boolean }
+  /** `warnings`: what its author should look at, of what was saved. */
+  | { ok: true; template: LoadedTemplate; created: boolean; warnings: Warning[] }
   | { ok: false; reason: 'unknown_revision' | 'invalid'; problem: string }
 
 export type TemplateRemoveOutcome = { ok: true } | { ok: false; reason: 'unknown' | 'in_use' }
@@ -255,7 +256,9 @@ export function createTemplates(parts: {
           update template set revision_id = revision.id, modified_at = ${now} from revision
           where template.id = ${template.id}
           returning template.id, template.name, template.revision_id, template.modified_at`.execute(tx)
-        return { ok: true, template: loaded(rows[0]!, { fields, compiled: null }), created }
+        const saved = (sample === undefined ? null : sampleOf(fields, sample)) ?? fields
+        const warnings = warningsAbout(name, saved, hostFunctions)
+        return { ok: true, template: loaded(rows[0]!, { fields, compiled: null }), created, warnings }
       })
     },
 

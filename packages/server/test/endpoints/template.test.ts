@@ -48,6 +48,19 @@ describe('POST template', () => {
     expect(restored.body.revision_ids).toHaveLength(3)
   })
 
+  test('says what is probably not meant', async () => {
+    const { body } = await house.post('template', {
+      template: 'Welcome',
+      content_html: "<p>{if profile.optout == 'all'}out{/if}\n{signup_confirm(lits)}",
+    })
+    expect(body.warnings).toMatchObject([
+      { code: 'signup-may-be-missing', field: 'content_html', line: 2, column: 17 },
+      { code: 'optout-all-only', field: 'content_html', line: 1 },
+    ])
+    const cured = await house.post('template', { template: 'Welcome', content_html: '<p>Hi {name}</p>' })
+    expect(cured.body).not.toHaveProperty('warnings')
+  })
+
   test('who made it transactional is written down', async () => {
     expect(await listAudit(house.db, 1)).toMatchObject([
       { via: 'api', actor: key, action: 'template_kind', subject: 'Welcome', from: 'ordinary', to: 'transactional' },

@@ -101,7 +101,9 @@ export function templateEndpoint({
           author: { via: 'api', actor: apiKey.key },
         })
         if (!outcome.ok) throw new ApiError(99, outcome.problem)
-        return show(outcome.template, sample ?? null)
+        const shown = await show(outcome.template, sample ?? null)
+        // A field of our own, left out where there is nothing to say.
+        return outcome.warnings.length > 0 ? { ...shown, warnings: outcome.warnings } : shown
       },
     },
 
