@@ -4,6 +4,7 @@ import type { Links } from '../links/links.ts'
 import type { Lists } from '../lists/lists.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { ProfileState } from '../profiles/change.ts'
+import { engagementOf } from '../profiles/engagement.ts'
 import { findProfiles } from '../profiles/read.ts'
 import type { Settings } from '../settings/settings.ts'
 import { type PurchaseHistory, profileData } from '../templates/profile-data.ts'
@@ -163,10 +164,12 @@ async function make(
   facts: Facts,
   { now, settings }: { now: Date; settings: Settings },
 ): Promise<Prepared> {
-  const profile = profileData(state, facts.listNames, facts.histories.get(state.id) ?? null)
+  // Nothing is rendered for an address that bounced for good, so only the person's own doings count here.
+  const engagement = engagementOf(state, 'ok', now)
+  const profile = profileData(state, facts.listNames, facts.histories.get(state.id) ?? null, engagement)
   const attempt = (lists: ReadonlyMap<string, number>): RenderOutcome => {
     try {
-      return render(parts, message, template, profile, lists, { now, timeZone: settings.timezone })
+      return render(parts, message, template, profile, lists, { now, timeZone: settings.timezone, engagement })
     } catch (error) {
       return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
     }

@@ -1,6 +1,7 @@
 import { dataOf, type Env, type Profile, RenderError, type RenderedMessage, Stop } from '@fairlead/zephyr'
 import type { Links } from '../links/links.ts'
 import type { JsonObject } from '../platform/json.ts'
+import { ENGAGEMENT_LEVELS, type Engagement } from '../profiles/engagement.ts'
 import type { LoadedTemplate } from '../templates/templates.ts'
 import type { ClaimedMessage } from './queue.ts'
 
@@ -27,7 +28,7 @@ export function render(
   template: LoadedTemplate,
   profile: Profile,
   lists: ReadonlyMap<string, number>,
-  env: { now: Date; timeZone: string },
+  env: { now: Date; timeZone: string; engagement: Engagement },
 ): RenderOutcome {
   const { links, sendIdOf } = parts
   const unknown = new Set<string>()
@@ -41,6 +42,7 @@ export function render(
   }
   const standard = {
     email: message.address,
+    public_url: '',
     optout_confirm_url: optoutUrl,
     optout_client_url: optoutUrl,
     get signup_confirm_url() {
@@ -63,6 +65,7 @@ export function render(
     seed: `${message.id}:${message.address}`,
     host: {
       messageId: () => sendIdOf(message.id),
+      engagement: () => ENGAGEMENT_LEVELS[env.engagement],
       // A triggered mail is one person's own and has no public version.
       publicShare: () => '',
       // A mistyped argument gives a link without lists, which confirms nothing and never lifts an opt-out.

@@ -1,6 +1,7 @@
 import type { Profile } from '@fairlead/zephyr'
 import type { JsonObject } from '../platform/json.ts'
 import type { ProfileState } from '../profiles/change.ts'
+import type { Engagement } from '../profiles/engagement.ts'
 import { describeKeys, sidOf } from '../profiles/ids.ts'
 
 /** What a person bought, in the form that templates read. */
@@ -20,6 +21,7 @@ export function profileData(
   state: ProfileState,
   listNames: ReadonlyMap<number, { name: string }>,
   history: PurchaseHistory | null,
+  engagement: Engagement,
 ): Profile {
   const lists = [...state.lists].flatMap(([id, at]) => {
     const list = listNames.get(id)
@@ -32,6 +34,7 @@ export function profileData(
     lists_signup: Object.fromEntries(lists.map((list) => [list.name, list.at])),
     vars: state.vars,
     optout: state.level,
+    engagement,
     signup_time: state.signupAt && unix(state.signupAt),
     purchases: history?.purchases ?? [],
     purchase_incomplete: history?.incomplete ?? null,

@@ -1,5 +1,5 @@
 import type { Deliverability } from '../consent/decide.ts'
-import type { ProfileState } from '../profiles/change.ts'
+import type { ProfileState } from './change.ts'
 
 export type Engagement = 'engaged' | 'new' | 'disengaged' | 'dormant' | 'hardbounce' | 'optout'
 
@@ -23,4 +23,14 @@ export function engagementOf(
   if (profile.loginAt && days(profile.loginAt) <= ENGAGED_DAYS) return 'engaged'
   if (days(profile.createdAt) <= NEW_DAYS) return 'new'
   return days(profile.loginAt ?? profile.createdAt) <= DORMANT_DAYS ? 'disengaged' : 'dormant'
+}
+
+/** The number that `user_engagement()` of templates gives for the word; what is between `new` and `engaged` is not told apart. */
+export const ENGAGEMENT_LEVELS: Readonly<Record<Engagement, number>> = {
+  hardbounce: 0,
+  optout: 0,
+  dormant: 1,
+  disengaged: 2,
+  new: 3,
+  engaged: 6,
 }
