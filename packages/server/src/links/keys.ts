@@ -21,9 +21,23 @@ declare module '../platform/database.ts' {
 /**
  * What a signature is for. Each purpose has a key of its own, so what was signed for one never passes for another:
  * the one-click address, the opt-out page, the opt-in confirmation, a rendered form, undoing a save, the thank-you
- * page, a change of address, and the keyed hash under which an address may stand in a link. Send ids have theirs too.
+ * page, a change of address, tracked links, open pixels, messages shown in the browser, and the keyed hash under which
+ * an address may stand in a link. Send ids and return paths have theirs too.
  */
-export type Purpose = 'u' | 'oc' | 'confirm' | 'form' | 'undo' | 'thanks' | 'move' | 'address' | 'send' | 'bounce'
+export type Purpose =
+  | 'u'
+  | 'oc'
+  | 'confirm'
+  | 'form'
+  | 'undo'
+  | 'thanks'
+  | 'move'
+  | 'click'
+  | 'open'
+  | 'view'
+  | 'address'
+  | 'send'
+  | 'bounce'
 
 /** Signs and verifies with the account's own keys. */
 export interface SigningKeys {
