@@ -1,6 +1,10 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
+import { Refusal, type Relay, readBounceDomain, readKey, readRelay } from './config-mail.ts'
+import type { DkimKey } from './delivery/dkim/key.ts'
 import { closest } from './platform/closest.ts'
+
+export type { Relay } from './config-mail.ts'
 
 /** Everything that the environment says, checked and with its defaults filled in. */
 export interface Config {
@@ -17,34 +21,16 @@ export interface Config {
   account: { key: string; secret: string } | null
   /** The operator that the start creates or keeps. */
   operator: { email: string; password: string } | null
-  /** The relay for outgoing mail; null: the built-in mail catcher. */
-  relay: Relay | null
+  /** The relays for outgoing mail; none: the built-in mail catcher. */
+  relays: Relay[]
+  /** Keys to sign outgoing mail with. */
+  dkim: DkimKey[]
+  /** Domain of return paths that say which message a bounce is about; null: bounces go to the sender. */
+  bounceDomain: string | null
   from: Sender
   /** Whose word on where a request came from is taken: addresses and networks, or the nearest so many. Null: nobody's. */
   trustProxy: string[] | number | null
 }
-
-export interface Relay {
-  host: string
-  port: number
-  /** True: TLS from the first byte; false: in the clear, then perhaps STARTTLS. */
-  secure: boolean
-  user: string | null
-  password: string | null
-  /** STARTTLS; unset: required where there is a password and the relay is another machine, else when it is offered. */
-  tls?: 'required' | 'opportunistic' | 'off'
-  /** Whether its certificate must be good; unset: yes, unless it is on this machine. */
-  verify?: boolean
-  /** How to sign in; unset: the strongest way that it offers. With XOAUTH2 the password is an access token. */
-  auth?: (typeof RELAY_AUTH)[number]
-  /** What we call ourselves to it (EHLO); unset: this machine's name. */
-  name?: string
-  /** Its share of the connections, beside those of other relays; unset: 1. */
-  weight?: number
-}
-
-const RELAY_TLS = ['required', 'opportunistic', 'off'] as const
-const RELAY_AUTH = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'XOAUTH2'] as const
 
 export interface Sender {
   name: string
@@ -66,14 +52,14 @@ export const VARIABLES = [
   'FAIRLEAD_ADMIN_EMAIL',
   'FAIRLEAD_ADMIN_PASSWORD',
   'FAIRLEAD_SMTP_URL',
+  'FAIRLEAD_DKIM',
+  'FAIRLEAD_BOUNCE_DOMAIN',
   'FAIRLEAD_FROM',
   'FAIRLEAD_TRUST_PROXY',
 ] as const
 
 type Variable = (typeof VARIABLES)[number]
 type Environment = Record<string, string | undefined>
-
-class Refusal extends Error {}
 
 /**
  * Reads the environment. An empty variable counts as unset, as container tools like to pass them. Problems name the
@@ -107,7 +93,6 @@ function read(env: Environment, folder: string): Config {
   }
   const publicUrl = text('FAIRLEAD_PUBLIC_URL')
   const databaseUrl = text('FAIRLEAD_DATABASE_URL')
-  const smtpUrl = text('FAIRLEAD_SMTP_URL')
   return {
     dataDir: resolve(folder, env.FAIRLEAD_DATA_DIR || 'data'),
     host,
@@ -117,7 +102,9 @@ function read(env: Environment, folder: string): Config {
     databaseUrl: databaseUrl ? readDatabaseUrl(databaseUrl) : null,
     account: readAccount(text('FAIRLEAD_API_KEY'), text('FAIRLEAD_API_SECRET')),
     operator: readOperator(text('FAIRLEAD_ADMIN_EMAIL'), env.FAIRLEAD_ADMIN_PASSWORD || null),
-    relay: smtpUrl ? readRelay(smtpUrl) : null,
+    relays: (text('FAIRLEAD_SMTP_URL')?.split(/\s+/) ?? []).map(readRelay),
+    dkim: (text('FAIRLEAD_DKIM')?.split(/\s+/) ?? []).map((entry) => readKey(entry, folder)),
+    bounceDomain: readBounceDomain(text('FAIRLEAD_BOUNCE_DOMAIN')),
     from: readSender(text('FAIRLEAD_FROM') ?? 'Fairlead <hello@example.com>'),
     trustProxy: readProxies(text('FAIRLEAD_TRUST_PROXY')),
   }
@@ -180,57 +167,6 @@ function readOperator(email: string | null, password: string | null): Config['op
     throw new Refusal('FAIRLEAD_ADMIN_EMAIL is set but FAIRLEAD_ADMIN_PASSWORD is not: set both or none')
   if (!isAddress(email)) throw new Refusal(`FAIRLEAD_ADMIN_EMAIL must be an email address, not "${email}"`)
   return { email, password }
-}
-
-function readRelay(value: string): Relay {
-  const url = URL.canParse(value) ? new URL(value) : null
-  const plain = url && ['', '/'].includes(url.pathname) && !url.hash
-  if (!url || !plain || !['smtp:', 'smtps:'].includes(url.protocol) || !url.hostname || url.port === '0') {
-    // The value is not shown: it may hold a password.
-    throw new Refusal(
-      'FAIRLEAD_SMTP_URL must look like smtp://user:password@host:587 or smtps://user:password@host:465',
-    )
-  }
-  const secure = url.protocol === 'smtps:'
-  try {
-    return {
-      host: url.hostname.replace(/^\[|\]$/g, ''),
-      port: url.port ? Number(url.port) : secure ? 465 : 587,
-      secure,
-      user: url.username ? decodeURIComponent(url.username) : null,
-      password: url.password ? decodeURIComponent(url.password) : null,
-      ...readRelayOptions(url.searchParams, secure),
-    }
-  } catch (error) {
-    if (error instanceof Refusal) throw error
-    throw new Refusal('FAIRLEAD_SMTP_URL: a "%" in the user name or the password must be written as %25')
-  }
-}
-
-/** What stands behind the "?". Problems show neither names nor values: a "?" in a password would put it there. */
-function readRelayOptions(options: URLSearchParams, secure: boolean): Partial<Relay> {
-  const relay: Partial<Relay> = {}
-  const oneOf = <T extends string>(name: string, value: string, choices: readonly T[]): T => {
-    const choice = choices.find((one) => one.toLowerCase() === value.toLowerCase())
-    if (choice) return choice
-    throw new Refusal(`FAIRLEAD_SMTP_URL: ${name} must be one of ${choices.join(', ').toLowerCase()}`)
-  }
-  for (const [name, value] of options) {
-    if (name === 'tls') relay.tls = oneOf(name, value, RELAY_TLS)
-    else if (name === 'verify') relay.verify = oneOf(name, value, ['on', 'off']) === 'on'
-    else if (name === 'auth') relay.auth = oneOf(name, value, RELAY_AUTH)
-    else if (name === 'name' && /^(\[[0-9a-f:.]+\]|\[ipv6:[0-9a-f:.]+\]|[a-z0-9.-]+)$/i.test(value)) relay.name = value
-    else if (name === 'name') throw new Refusal('FAIRLEAD_SMTP_URL: name must be a host name')
-    else {
-      throw new Refusal(
-        'FAIRLEAD_SMTP_URL knows the options tls, verify, auth and name; a "?" in a password must be written as %3F',
-      )
-    }
-  }
-  if (secure && relay.tls !== undefined && relay.tls !== 'required') {
-    throw new Refusal('FAIRLEAD_SMTP_URL: smtps:// is TLS from the first byte; tls is for smtp://')
-  }
-  return relay
 }
 
 function readSender(value: string): Sender {

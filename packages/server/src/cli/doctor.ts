@@ -1,5 +1,5 @@
 import { createServer } from 'node:net'
-import type { Config } from '../config.ts'
+import type { Config, Relay } from '../config.ts'
 import { openConnection } from '../delivery/transport.ts'
 import { migrations } from '../migrations/index.ts'
 import { openDataFolder } from '../platform/data-folder.ts'
@@ -50,7 +50,7 @@ function checks(config: Config): Check[] {
     { name: 'public port', run: () => port(config.host, config.port) },
     { name: 'console port', run: () => port(config.host, config.consolePort) },
     { name: 'public address', run: async () => publicAddress(config) },
-    { name: 'outgoing mail', run: () => relay(config) },
+    { name: 'outgoing mail', run: () => outgoing(config) },
   ]
 }
 
@@ -92,10 +92,10 @@ async function isFairlead(host: string, number: number): Promise<boolean> {
   }
 }
 
-function publicAddress({ publicUrl, relay }: Config): string {
+function publicAddress({ publicUrl, relays }: Config): string {
   const { protocol, hostname } = new URL(publicUrl)
   const local = hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
-  if (relay && local) {
+  if (relays.length > 0 && local) {
     throw new Error(
       `${publicUrl} works on this machine only, yet mail goes out through a relay: set FAIRLEAD_PUBLIC_URL`,
     )
@@ -106,8 +106,12 @@ function publicAddress({ publicUrl, relay }: Config): string {
     : `${publicUrl}, without TLS: links carry people's tokens, so put HTTPS in front`
 }
 
-async function relay({ relay }: Config): Promise<string> {
-  if (!relay) return 'caught here, as FAIRLEAD_SMTP_URL is not set'
+async function outgoing({ relays }: Config): Promise<string> {
+  if (relays.length === 0) return 'caught here, as FAIRLEAD_SMTP_URL is not set'
+  return (await Promise.all(relays.map(tryRelay))).join('; ')
+}
+
+async function tryRelay(relay: Relay): Promise<string> {
   const at = `${relay.host}:${relay.port}`
   const timeouts = { connect: PATIENCE, greeting: PATIENCE, tls: PATIENCE, hello: PATIENCE, auth: PATIENCE }
   try {

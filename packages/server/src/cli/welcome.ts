@@ -15,7 +15,9 @@ export function welcome(config: Config, running: Pick<RunningFairlead, 'address'
     ['Links point to', config.publicUrl],
     [
       'Outgoing mail',
-      config.relay ? `goes to ${config.relay.host}:${config.relay.port}` : 'is caught here: npx fairlead mail list',
+      config.relays.length > 0
+        ? `goes to ${config.relays.map(({ host, port }) => `${host}:${port}`).join(', ')}`
+        : 'is caught here: npx fairlead mail list',
     ],
     ['Data', config.databaseUrl ? 'in the database of FAIRLEAD_DATABASE_URL' : running.dataDir],
     ['API key', account.key],

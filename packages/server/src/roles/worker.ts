@@ -1,5 +1,6 @@
 import { createDelivery } from '../delivery/loop.ts'
 import { createMimeWriter } from '../delivery/mime/writer.ts'
+import { returnPathOf } from '../delivery/return-path.ts'
 import { createFlowLoop } from '../flows/loop.ts'
 import type { Listener } from '../platform/wake.ts'
 import { createPostbackLoop } from '../postbacks/loop.ts'
@@ -18,7 +19,7 @@ export interface Loop {
 
 /** The loops of a worker process. `listener` tells them of work that other processes made. */
 export function workerLoops(services: Services, listener: Listener): Loop[] {
-  const { config, flows, log, sends, waker } = services
+  const { config, flows, log, sends, signingKeys, waker } = services
   return [
     { name: 'listener', start: listener.start, stop: listener.stop },
     createDelivery({
@@ -26,10 +27,10 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       sendIdOf: sends.sendIdOf,
       histories: loadHistories,
       from: config.from,
-      relays: config.relay ? [config.relay] : [],
-      returnPathOf: null,
+      relays: config.relays,
+      returnPathOf: config.bounceDomain ? (id) => returnPathOf(signingKeys, id, config.bounceDomain!) : null,
       mime: createMimeWriter(),
-      dkim: [],
+      dkim: config.dkim,
       onWake: (hear) => listener.on('delivery', hear),
     }),
     createPostbackLoop({ ...services, publicUrl: config.publicUrl }),

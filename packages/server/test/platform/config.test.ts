@@ -1,3 +1,7 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 
@@ -22,7 +26,9 @@ describe('the environment', () => {
       databaseUrl: null,
       account: null,
       operator: null,
-      relay: null,
+      relays: [],
+      dkim: [],
+      bounceDomain: null,
       from: { name: 'Fairlead', address: 'hello@example.com' },
       trustProxy: null,
     })
@@ -78,20 +84,55 @@ describe('the environment', () => {
   )
 
   test('a relay has its usual port, and its password may hold any character', () => {
-    expect(config({ FAIRLEAD_SMTP_URL: 'smtp://relay.example.com' }).relay).toEqual({
+    expect(config({ FAIRLEAD_SMTP_URL: 'smtp://relay.example.com' }).relays[0]).toEqual({
       host: 'relay.example.com',
       port: 587,
       secure: false,
       user: null,
       password: null,
     })
-    expect(config({ FAIRLEAD_SMTP_URL: 'smtps://ada%40example.com:a%3Ab%2F@[::1]:2465' }).relay).toEqual({
+    expect(config({ FAIRLEAD_SMTP_URL: 'smtps://ada%40example.com:a%3Ab%2F@[::1]:2465' }).relays[0]).toEqual({
       host: '::1',
       port: 2465,
       secure: true,
       user: 'ada@example.com',
       password: 'a:b/',
     })
+  })
+
+  test('several relays stand one after the other, each with its weight', () => {
+    const { relays } = config({ FAIRLEAD_SMTP_URL: 'smtp://a.example.com?weight=3  smtps://b.example.com' })
+    expect(relays.map(({ host, weight }) => [host, weight])).toEqual([
+      ['a.example.com', 3],
+      ['b.example.com', undefined],
+    ])
+    expect(config({}).relays).toEqual([])
+    expect(problem({ FAIRLEAD_SMTP_URL: 'smtp://a.example.com?weight=0' })).toContain('weight must be')
+  })
+
+  test('DKIM keys are read from their files', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fairlead-dkim-'))
+    const { privateKey } = generateKeyPairSync('ed25519', {
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+    })
+    writeFileSync(join(folder, 'key.pem'), privateKey)
+    writeFileSync(join(folder, 'bad.pem'), 'hunter2')
+    const read = (value: string) => readConfig({ FAIRLEAD_DKIM: value }, folder)
+    const outcome = read('s1@Example.com=key.pem s2@example.org=./key.pem')
+    const keys = outcome.ok ? outcome.config.dkim.map(({ domain, selector }) => `${selector}@${domain}`) : outcome
+    expect(keys).toEqual(['s1@example.com', 's2@example.org'])
+    expect(read('example.com=key.pem')).toMatchObject({ problem: expect.stringContaining('must look like') })
+    expect(read('s1@example.com=none.pem')).toMatchObject({ problem: expect.stringContaining('no such file') })
+    const bad = read('s1@example.com=bad.pem')
+    expect(bad).toMatchObject({ problem: expect.stringContaining('FAIRLEAD_DKIM: the DKIM key of example.com') })
+    expect(JSON.stringify(bad)).not.toContain('hunter2')
+  })
+
+  test('bounces have a domain of their own if one is named', () => {
+    expect(config({}).bounceDomain).toBeNull()
+    expect(config({ FAIRLEAD_BOUNCE_DOMAIN: 'Bounce.Example.com' }).bounceDomain).toBe('bounce.example.com')
+    expect(problem({ FAIRLEAD_BOUNCE_DOMAIN: 'a@b' })).toContain('FAIRLEAD_BOUNCE_DOMAIN must be')
   })
 
   test('a sender is a name and an address, or the address alone', () => {

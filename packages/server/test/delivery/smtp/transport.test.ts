@@ -6,7 +6,7 @@ import { AUTHORITY, CERTIFICATES, CONTENT, ENVELOPE, scripted } from './support.
 const relayOf = (FAIRLEAD_SMTP_URL: string): Relay => {
   const outcome = readConfig({ FAIRLEAD_SMTP_URL })
   if (!outcome.ok) throw new Error(outcome.problem)
-  return outcome.config.relay!
+  return outcome.config.relays[0]!
 }
 
 test.each([
