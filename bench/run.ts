@@ -16,6 +16,7 @@ const benchmarks: Record<string, { about: string; load(): Promise<Benchmark> }> 
   page: { about: 'the hosted opt-out page', load: () => import('./page.ts') },
   smtp: { about: 'handing ready messages over, beside a socket loop and nodemailer', load: () => import('./smtp.ts') },
   zephyr: { about: 'rendering, beside Handlebars and LiquidJS', load: () => import('./zephyr.ts') },
+  mime: { about: 'writing and signing mail, beside nodemailer', load: () => import('./mime.ts') },
 }
 
 if (process.send) await runHere()

@@ -36,7 +36,8 @@ function firstChange(body: Buffer): number {
   if (length > 0 && !hasGoodEnd) return 0
   let line = 0
   for (let i = 0; i < length; i++) {
-    const octet = body[i]!
+    while (i < length && body[i]! > SPACE) i += 1
+    const octet = body[i]
     if (octet === LF) line = i + 1
     else if (octet === TAB) return line
     else if (octet === SPACE) {
@@ -49,23 +50,26 @@ function firstChange(body: Buffer): number {
 
 /** Writes the relaxed form of what begins at `from` into `target`, at the same place. @returns where it ends */
 function relax(body: Buffer, from: number, target: Buffer): number {
+  const { length } = body
   let out = from
   let blank = false
   let lineEnds = 0
-  for (let i = from; i < body.length; i++) {
+  for (let i = from; i < length; ) {
     const octet = body[i]!
     if (octet === SPACE || octet === TAB) {
       blank = true
+      i += 1
     } else if (octet === CR && body[i + 1] === LF) {
       blank = false
       lineEnds += 1
-      i += 1
+      i += 2
     } else {
       // Only now is it known that these lines are not the empty ones at the end.
       for (; lineEnds > 0; lineEnds--) out = lineEnd(target, out)
       if (blank) target[out++] = SPACE
       blank = false
-      target[out++] = octet
+      do target[out++] = body[i++]!
+      while (i < length && body[i]! > SPACE)
     }
   }
   return out > 0 ? lineEnd(target, out) : 0
