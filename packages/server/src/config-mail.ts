@@ -88,6 +88,12 @@ function readWeight(value: string): number {
   throw new Refusal('FAIRLEAD_SMTP_URL: weight must be a whole number from 1 to 1000')
 }
 
+export function readConnections(value: string | null): number {
+  const connections = Number(value ?? 20)
+  if (Number.isInteger(connections) && connections >= 1 && connections <= 500) return connections
+  throw new Refusal(`FAIRLEAD_SMTP_CONNECTIONS must be a number from 1 to 500, not "${value}"`)
+}
+
 /**
  * Reads an entry of `FAIRLEAD_DKIM`: `selector@example.com=keys/example.pem`.
  *

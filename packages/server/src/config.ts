@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
-import { Refusal, type Relay, readBounceDomain, readKey, readRelay } from './config-mail.ts'
+import { Refusal, type Relay, readBounceDomain, readConnections, readKey, readRelay } from './config-mail.ts'
 import type { DkimKey } from './delivery/dkim/key.ts'
 import { closest } from './platform/closest.ts'
 
@@ -23,6 +23,8 @@ export interface Config {
   operator: { email: string; password: string } | null
   /** The relays for outgoing mail; none: the built-in mail catcher. */
   relays: Relay[]
+  /** Connections to all relays together, at most, of each worker. */
+  smtpConnections: number
   /** Keys to sign outgoing mail with. */
   dkim: DkimKey[]
   /** Domain of return paths that say which message a bounce is about; null: bounces go to the sender. */
@@ -52,6 +54,7 @@ export const VARIABLES = [
   'FAIRLEAD_ADMIN_EMAIL',
   'FAIRLEAD_ADMIN_PASSWORD',
   'FAIRLEAD_SMTP_URL',
+  'FAIRLEAD_SMTP_CONNECTIONS',
   'FAIRLEAD_DKIM',
   'FAIRLEAD_BOUNCE_DOMAIN',
   'FAIRLEAD_FROM',
@@ -103,6 +106,7 @@ function read(env: Environment, folder: string): Config {
     account: readAccount(text('FAIRLEAD_API_KEY'), text('FAIRLEAD_API_SECRET')),
     operator: readOperator(text('FAIRLEAD_ADMIN_EMAIL'), env.FAIRLEAD_ADMIN_PASSWORD || null),
     relays: (text('FAIRLEAD_SMTP_URL')?.split(/\s+/) ?? []).map(readRelay),
+    smtpConnections: readConnections(text('FAIRLEAD_SMTP_CONNECTIONS')),
     dkim: (text('FAIRLEAD_DKIM')?.split(/\s+/) ?? []).map((entry) => readKey(entry, folder)),
     bounceDomain: readBounceDomain(text('FAIRLEAD_BOUNCE_DOMAIN')),
     from: readSender(text('FAIRLEAD_FROM') ?? 'Fairlead <hello@example.com>'),

@@ -40,7 +40,7 @@ export interface DeliveryParts extends PrepareParts, ComposeParts {
   /** Calls back when messages were queued, if somebody tells. */
   onWake?: (hear: () => void) => void
   /** Connections at most, shared among the relays by weight. */
-  connections?: number
+  connections: number
 }
 
 export interface Delivery {
@@ -62,7 +62,6 @@ const POLL = 500
 const HEARTBEAT = LEASE / 5
 /** What is under way at a stop may finish within this, in ms. */
 const FINISH_WITHIN = 5_000
-const CONNECTIONS = 20
 /** Messages for a domain that wants to be left alone for longer than this go back to the queue, in ms. */
 const PATIENCE = 2_000
 
@@ -185,7 +184,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     if (parts.relays.length === 0) catcher = await startCatcher(db, clock, log)
     return createOutlets({
       relays: catcher ? [catcher.relay] : parts.relays,
-      connections: parts.connections ?? CONNECTIONS,
+      connections: parts.connections,
       log,
       supply,
       hand,

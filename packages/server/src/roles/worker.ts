@@ -28,6 +28,7 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       histories: loadHistories,
       from: config.from,
       relays: config.relays,
+      connections: config.smtpConnections,
       returnPathOf: config.bounceDomain ? (id) => returnPathOf(signingKeys, id, config.bounceDomain!) : null,
       mime: createMimeWriter(),
       dkim: config.dkim,

@@ -27,6 +27,7 @@ describe('the environment', () => {
       account: null,
       operator: null,
       relays: [],
+      smtpConnections: 20,
       dkim: [],
       bounceDomain: null,
       from: { name: 'Fairlead', address: 'hello@example.com' },
@@ -127,6 +128,11 @@ describe('the environment', () => {
     const bad = read('s1@example.com=bad.pem')
     expect(bad).toMatchObject({ problem: expect.stringContaining('FAIRLEAD_DKIM: the DKIM key of example.com') })
     expect(JSON.stringify(bad)).not.toContain('hunter2')
+  })
+
+  test('connections are counted', () => {
+    expect(config({ FAIRLEAD_SMTP_CONNECTIONS: '50' }).smtpConnections).toBe(50)
+    expect(problem({ FAIRLEAD_SMTP_CONNECTIONS: 'many' })).toContain('FAIRLEAD_SMTP_CONNECTIONS must be')
   })
 
   test('bounces have a domain of their own if one is named', () => {
