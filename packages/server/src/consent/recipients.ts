@@ -78,3 +78,37 @@ export async function loadRecipients(
     }
   })
 }
+
+/** Somebody whose level was read already, with the address as it is spelled. */
+export interface Levelled {
+  address: string
+  /** Rank, as the database keeps it. */
+  level: number
+}
+
+/**
+ * Loads the rest of what `decide` needs about the recipients of a campaign. Only what stands against an address comes
+ * back from the database, which for most addresses is nothing.
+ *
+ * @returns in the order asked for
+ */
+export async function loadReachability(q: Queryable, people: readonly Levelled[]): Promise<Recipient[]> {
+  if (people.length === 0) return []
+  const lookups = people.map((one) => parseAddress(one.address)?.lookup ?? '')
+  const { rows } = await sql<{ n: number; state: string | null; kind: 'blacklist' | 'never' | null }>`
+    select w.n::int as n, a.state, least(one.kind, everybody.kind) as kind
+    from unnest(${lookups.map((lookup) => shardOfKey('email', lookup))}::smallint[], ${lookups}::text[])
+      with ordinality as w(shard, address, n)
+    left join address a on a.shard = w.shard and a.address = w.address
+    left join blocked_address one on one.pattern = w.address
+    left join blocked_address everybody on everybody.pattern = substring(w.address from '@.*$')
+    where a.state is not null or one.kind is not null or everybody.kind is not null`.execute(q)
+  const against = new Map(rows.map((row) => [row.n - 1, row]))
+  return people.map(({ level }, index) => ({
+    addressIsValid: lookups[index] !== '',
+    level: levelOf(level),
+    deliverability: (against.get(index)?.state ?? 'unknown') as Deliverability,
+    block: against.get(index)?.kind ?? null,
+    isOutOfTemplate: false,
+  }))
+}

@@ -1,0 +1,121 @@
+import { sql } from 'kysely'
+import type { Database, Tx } from '../platform/database.ts'
+import { shardOfId } from '../platform/shard.ts'
+import { PRIORITY } from '../sends/enqueue.ts'
+import { type AudienceRule, judge, type Member, readMembers } from './audience.ts'
+import { type CampaignPlan, EMPTY_PLAN } from './tables.ts'
+import { placeFor, variantFor } from './variants.ts'
+
+/*
+ * Recipients become rows of `message` in chunks. A chunk's rows and how far the campaign got are one statement, so a
+ * process may die at any moment and another goes on exactly there. Whoever is left out has a row as well, which says
+ * why.
+ */
+
+/** Members of a list in one chunk: large enough to be fast, small enough to hold up a pause by moments only. */
+export const CHUNK = 5_000
+
+/** A campaign whose recipients are being written. */
+export interface Filling {
+  id: number
+  list_ids: number[]
+  suppress_ids: number[]
+  plan: Partial<CampaignPlan>
+  revision_ids: number[]
+  started_at: Date
+  fill_list: number
+  fill_shard: number
+  fill_profile: number
+}
+
+/** How far it got after a chunk. */
+interface Position {
+  list: number
+  shard: number
+  profileId: number
+  isEnd: boolean
+}
+
+/**
+ * Writes the next chunk of the campaign that has waited longest for its turn. A campaign that another worker is busy
+ * with is passed over.
+ *
+ * @returns false when there was nothing to write
+ */
+export async function fillChunk(db: Database, now: Date, size = CHUNK): Promise<boolean> {
+  let id: number | null = null
+  try {
+    return await db.transaction().execute(async (tx) => {
+      const { rows } = await sql<Filling>`
+        select id, list_ids, suppress_ids, plan, revision_ids, started_at, fill_list, fill_shard, fill_profile
+        from campaign where status = 'sending' and stopped_at is null and filled_at is null
+        order by fill_turn nulls first, id limit 1 for update skip locked`.execute(tx)
+      const campaign = rows[0]
+      if (!campaign) return false
+      id = campaign.id
+      await writeNext(tx, campaign, now, size)
+      return true
+    })
+  } catch (error) {
+    // A campaign that cannot go on must not keep the others from their turn.
+    if (id !== null) await sql`update campaign set fill_turn = ${now} where id = ${id}`.execute(db)
+    throw error
+  }
+}
+
+async function writeNext(tx: Tx, campaign: Filling, now: Date, size: number): Promise<void> {
+  const { fill_list: list, fill_shard: shard, fill_profile: profileId } = campaign
+  const listId = campaign.list_ids[list]
+  const part =
+    listId === undefined
+      ? { members: [], last: null }
+      : await readMembers(tx, listId, { shard, profileId }, size, ruleOf(campaign))
+  const next: Position = part.last
+    ? { list, ...part.last, isEnd: false }
+    : { list: list + 1, shard: 0, profileId: 0, isEnd: list + 1 >= campaign.list_ids.length }
+  await writeRecipients(tx, campaign, part.members, next, now)
+}
+
+/** What the plan says of whom to pass over. */
+export function ruleOf({ suppress_ids, plan }: Pick<Filling, 'suppress_ids' | 'plan'>): AudienceRule {
+  const { previousId, criterion } = { ...EMPTY_PLAN, ...plan }
+  return { suppressIds: suppress_ids, previousId, criterion }
+}
+
+/** Writes a row for each of these people who has none yet, and how far the campaign got. */
+export async function writeRecipients(
+  tx: Tx,
+  campaign: Filling,
+  members: readonly Member[],
+  next: Position,
+  now: Date,
+): Promise<void> {
+  const wanted = members.filter((member) => member.isWanted)
+  const reasons = await judge(tx, wanted)
+  const { variants, testPercent, hours } = { ...EMPTY_PLAN, ...campaign.plan }
+  const revisions = wanted.map(
+    ({ profileId }) => campaign.revision_ids[variantFor(campaign.id, profileId, variants.length, testPercent)]!,
+  )
+  const due = wanted.map(({ profileId }) => dueAt(campaign, profileId, hours, now))
+  await sql`
+    with moved as (
+      update campaign set fill_list = ${next.list}, fill_shard = ${next.shard}, fill_profile = ${next.profileId},
+        fill_turn = ${now}, filled_at = case when ${next.isEnd} then ${now}::timestamptz end
+      where id = ${campaign.id})
+    insert into message (shard, id, profile_id, campaign_id, revision_id, kind, origin, address, priority, state,
+      due_at, created_at, settled_at, reason)
+    select w.shard, nextval('message_number') * 64 + w.shard, w.profile_id, ${campaign.id}, w.revision_id, 'campaign',
+      'campaign', w.address, ${PRIORITY.campaign}, case when w.reason is null then 'queued' else 'suppressed' end,
+      w.due_at, ${now}::timestamptz, case when w.reason is not null then ${now}::timestamptz end, w.reason
+    from unnest(${wanted.map(({ profileId }) => shardOfId(profileId))}::smallint[],
+      ${wanted.map(({ profileId }) => profileId)}::bigint[], ${revisions}::int[],
+      ${wanted.map(({ email }) => email ?? '')}::text[], ${due}::timestamptz[], ${reasons}::text[])
+      as w(shard, profile_id, revision_id, address, due_at, reason)
+    on conflict (shard, campaign_id, profile_id) where campaign_id is not null do nothing`.execute(tx)
+}
+
+const HOUR = 3_600_000
+
+function dueAt({ id, started_at }: Filling, profileId: number, hours: number, now: Date): Date {
+  return hours === 0 ? now : new Date(started_at.getTime() + placeFor(id, profileId) * hours * HOUR)
+}
