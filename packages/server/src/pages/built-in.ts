@@ -23,6 +23,7 @@ export function loadBuiltIn(): BuiltIn {
   const script = read('confirm-auto.js')
   const parts = new Map([
     ['head', head],
+    ['readdress', read('readdress.html')],
     ['confirm-auto', `<script>${script}</script>`],
   ])
   const snippets = (name: string) => parts.get(name)

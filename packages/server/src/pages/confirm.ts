@@ -84,7 +84,7 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
       leftSince(parts.db, profileId, { lists: wanted, templates: [] }, issuedAt),
     ])
     if (usedFor === 'denied') return notice(parts, tools.builtIn, 'denied', { choices: optoutOf(confirm) })
-    if (usedFor !== null) return notice(parts, tools.builtIn, 'confirmed')
+    if (usedFor !== null) return notice(parts, tools.builtIn, 'confirmed', { choices: optoutOf(confirm) })
     if (!opened.ok) return stale()
     const { person, message } = visit
     if (!person?.email || !parts.links.isOfAddress(confirm.addressHash, person.email)) return stale()
@@ -140,7 +140,8 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
       spend: { id: tokenId, purpose: 'confirm' },
     }
     const { outcome, stayed } = await applyNewest(parts, change, issuedAt, await verification(found))
-    if (!outcome.ok) return sendPage(reply, await notice(parts, tools.builtIn, 'confirmed'))
+    if (!outcome.ok)
+      return sendPage(reply, await notice(parts, tools.builtIn, 'confirmed', { choices: optoutOf(found.confirm) }))
     if (outcome.levelOutcome === 'superseded') {
       return sendPage(reply, await notice(parts, tools.builtIn, 'stale', { freshAt: found.url }))
     }

@@ -91,6 +91,7 @@ export function builtInData(view: PreferenceView, keys: SigningKeys): Data {
     readdress: person !== null && person.email !== null && level !== 'all',
     result: saved?.result ?? null,
     was: saved?.was ?? null,
+    besides: saved?.result.startsWith('address_') === true && canUndo(saved),
     joined: labelsOf(saved?.joined, visit),
     left: labelsOf(saved?.left, visit),
     stayed: labelsOf(saved?.stayed, visit),

@@ -2,8 +2,9 @@ import { mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { manageHash } from '../../src/links/manage-hash.ts'
 import { launchBrowser } from '../support/browser.ts'
-import { openPages, type PageHouse, type Reader } from './support.ts'
+import { openPages, type PageHouse, type Reader, secret } from './support.ts'
 
 let house: PageHouse
 let browser: Browser
@@ -32,29 +33,36 @@ const refuse = (id: number, to: 'blast' | 'basic' | 'all', via: 'api' | 'one_cli
   house.change(id, { level: { to, mode: 'set' } }, via)
 
 const LOOKS = [
-  { name: 'desktop', viewport: { width: 1280, height: 900 }, colorScheme: 'light' },
-  { name: 'phone', viewport: { width: 390, height: 844 }, colorScheme: 'light' },
-  { name: 'phone-dark', viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
+  { name: 'desktop', viewport: { width: 1000, height: 800 }, colorScheme: 'light' },
+  { name: 'phone', viewport: { width: 375, height: 812 }, colorScheme: 'light' },
+  { name: 'phone-dark', viewport: { width: 375, height: 812 }, colorScheme: 'dark' },
 ] as const
 
 /** Looks at a page in every guise: no violation of WCAG 2.2 AA, nothing refused by its own policy, nothing cut off. */
 async function inspect(path: string, state: string): Promise<void> {
   for (const look of LOOKS) {
-    // Axe is a script, which the page's policy forbids: it comes in from outside the page.
-    const context = await browser.newContext({ ...look, bypassCSP: true })
-    const page = await context.newPage()
+    const page = await pageFor(look)
     await page.goto(house.url + path)
     expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth'), state).toBe(true)
     if (shots) {
       mkdirSync(shots, { recursive: true })
       await page.screenshot({ path: `${shots}/${state}-${look.name}.png`, fullPage: true })
     }
+    if (look.name === 'desktop') continue
     await page.addScriptTag({ path: axe })
     const { violations } = await page.evaluate<AxeResult>('axe.run()')
     const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join()}`)
     expect(found, `${state} ${look.name}`).toEqual([])
-    await context.close()
   }
+}
+
+const pages = new Map<string, Promise<Page>>()
+
+/** Axe is a script, which the page's policy forbids: it comes in from outside the page. */
+function pageFor(look: (typeof LOOKS)[number]): Promise<Page> {
+  const open = pages.get(look.name) ?? browser.newPage({ ...look, bypassCSP: true })
+  pages.set(look.name, open)
+  return open
 }
 
 /** A page as it is served, policy in force, scripts off. */
@@ -111,10 +119,43 @@ describe('the pages in a browser', () => {
     await inspect(done.location!, 'thanks')
     await inspect(path, 'confirmed')
     await inspect('/oc/1-1/nothing', 'invalid')
+    await inspect('/page/nothing', 'unknown')
     const early = confirmPath(ada, null)
     house.clock.advance(1_000)
     await refuse(ada.id, 'all')
     await inspect(early, 'stale-link')
+  })
+
+  test('so is every page about addresses and links that do not work', { timeout: 120_000 }, async () => {
+    const eve = await house.reader('eve')
+    const asked = await (await house.get(eve.oc)).submit({ new_email: 'eve@example.org' }, 1)
+    await inspect(asked.location!, 'address-sent')
+    const refused = await (await house.get(eve.oc)).submit({ new_email: 'eve' }, 1)
+    await inspect(refused.location!, 'address-invalid')
+    await inspect(await house.linkIn('Confirm Address', 'address_url'), 'address-take')
+    const keep = await house.linkIn('Address Change Notice', 'address_url')
+    await inspect(keep, 'address-keep')
+    await (await house.get(keep)).submit()
+    await inspect(keep, 'address-kept')
+    const notMe = confirmPath(eve, null)
+    await (await house.get(notMe)).submit({ not_me: '1' }, 1)
+    await inspect(notMe, 'denied')
+
+    const seconds = Math.floor(house.clock.now().getTime() / 1000)
+    const hash = manageHash('manage', eve.email, seconds - 1, secret)
+    await inspect(`/manage/manage?email=${eve.email}&hash=${hash}`, 'expired')
+    const gone = await house.reader('gone')
+    await house.change(gone.id, { erase: true })
+    await inspect(gone.oc, 'erased')
+    const old = await house.reader('old')
+    const page = await browser.newPage(LOOKS[1])
+    await page.goto(house.url + old.oc)
+    house.clock.advance(25 * 3_600_000)
+    await page.getByLabel('Stop marketing').check()
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('This page was open for a long time.').waitFor()
+    if (shots) await page.screenshot({ path: `${shots}/late-phone.png`, fullPage: true })
+    await page.close()
   })
 
   test('leaving, undoing and coming back work by keyboard, without scripts, under the strict policy', async () => {
@@ -152,6 +193,35 @@ describe('the pages in a browser', () => {
     expect(await house.lists(cas.id)).toEqual(['weekly'])
     expect(complaints).toEqual([])
     await close()
+  })
+
+  test('a link that does not work leads to a fresh one', async () => {
+    const { page, complaints, close } = await visit('/oc/1-1/nothing')
+    await page.getByLabel('Your email address').fill('nobody@example.com')
+    await page.getByRole('button', { name: 'Send me a link' }).press('Enter')
+    await page.getByRole('heading', { name: 'Look into your mailbox' }).waitFor()
+    expect(complaints.filter((one) => !one.includes('404'))).toEqual([])
+    await close()
+  })
+
+  test('with confirm_mode auto the first move of a person presses the button, and only that', async () => {
+    await house.setting('confirm_mode', 'auto')
+    const fay = await house.reader('fay')
+    const ids = await house.services.lists.find(['weekly'])
+    const path = confirmPath(fay, [...ids.values()])
+    const page = await browser.newPage()
+    const complaints: string[] = []
+    page.on('console', (message) => complaints.push(message.text()))
+    await page.goto(house.url + path)
+    await page.waitForTimeout(900)
+    await page.evaluate("document.dispatchEvent(new PointerEvent('pointermove'))")
+    expect(await house.lists(fay.id)).toEqual([])
+    await page.mouse.move(40, 40)
+    await page.getByRole('heading', { name: 'You are subscribed' }).waitFor()
+    expect(await house.lists(fay.id)).toEqual(['weekly'])
+    expect(complaints).toEqual([])
+    await page.close()
+    await house.setting('confirm_mode', 'button')
   })
 
   test("an account's own page runs no scripts and loads nothing", async () => {
