@@ -1,12 +1,14 @@
 import { type ApiKeyCache, cacheApiKeys } from './account/api-keys.ts'
 import { addressHashWith, loadPepper } from './account/pepper.ts'
+import { type Campaigns, createCampaigns } from './campaigns/campaigns.ts'
+import { createRepeats, isTemplateOfCampaigns, type Repeats } from './campaigns/repeats.ts'
 import type { Config } from './config.ts'
 import { createFlows, type Flows } from './flows/flows.ts'
 import { loadSigningKeys, type SigningKeys } from './links/keys.ts'
 import { createLinks, type Links } from './links/links.ts'
 import { createLists, type Lists } from './lists/lists.ts'
 import type { Clock } from './platform/clock.ts'
-import type { Database } from './platform/database.ts'
+import type { Database, Queryable } from './platform/database.ts'
 import type { Log } from './platform/log.ts'
 import { createWaker, type Waker } from './platform/wake.ts'
 import { createFromSignals } from './postbacks/from-signals.ts'
@@ -39,6 +41,8 @@ export interface Services extends Foundations {
   templates: Templates
   sends: Sends
   purchases: Purchases
+  campaigns: Campaigns
+  repeats: Repeats
   flows: Flows
 }
 
@@ -54,9 +58,12 @@ export async function createServices(foundations: Foundations): Promise<Services
   const wake = () => waker.wake('delivery')
   const lists = createLists({ db, clock })
   const profiles = createProfiles({ db, clock, settings, lists, hash })
-  const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: hasScheduledSends })
+  const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: isTemplateInUse })
   const sends = createSends({ db, clock, settings, templates, profiles, ids: createSendIds(signingKeys), wake })
   const purchases = createPurchases({ db, clock, settings, profiles, templates, hash, wake })
+  const wakeCampaigns = () => waker.wake('campaigns')
+  const campaigns = createCampaigns({ db, clock, profiles, wake: wakeCampaigns, wakeDelivery: wake })
+  const repeats = createRepeats({ db, clock, settings, wake: wakeCampaigns })
   const reactions = [createFromSignals(sends)]
   const flows = createFlows({ ...foundations, settings, lists, templates, profiles, reactions })
   return {
@@ -71,6 +78,12 @@ export async function createServices(foundations: Foundations): Promise<Services
     templates,
     sends,
     purchases,
+    campaigns,
+    repeats,
     flows,
   }
 }
+
+/** What would miss a template that goes away. */
+const isTemplateInUse = async (q: Queryable, templateId: number) =>
+  (await hasScheduledSends(q, templateId)) || isTemplateOfCampaigns(q, templateId)

@@ -1,3 +1,5 @@
+import type { Campaigns } from '../campaigns/campaigns.ts'
+import type { Repeats } from '../campaigns/repeats.ts'
 import type { Config } from '../config.ts'
 import type { Lists } from '../lists/lists.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -21,4 +23,6 @@ export interface ApiParts {
   templates: Templates
   sends: Sends
   purchases: Purchases
+  campaigns: Campaigns
+  repeats: Repeats
 }

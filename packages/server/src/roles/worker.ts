@@ -1,3 +1,4 @@
+import { createCampaignLoop } from '../campaigns/loop.ts'
 import { createDelivery } from '../delivery/loop.ts'
 import { createMimeWriter } from '../delivery/mime/writer.ts'
 import { returnPathOf } from '../delivery/return-path.ts'
@@ -33,6 +34,11 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       mime: createMimeWriter(),
       dkim: config.dkim,
       onWake: (hear) => listener.on('delivery', hear),
+    }),
+    createCampaignLoop({
+      ...services,
+      wakeDelivery: () => waker.wake('delivery'),
+      onWake: (hear) => listener.on('campaigns', hear),
     }),
     createPostbackLoop({ ...services, publicUrl: config.publicUrl }),
     createFlowLoop({
