@@ -4,9 +4,15 @@ import { envFor } from './conformance/fixture.ts'
 
 const KB = 'x'.repeat(1024)
 
+/** Time of the processor, which others on the machine do not stretch. */
+const busy = () => {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
+}
+
 /** Renders and gives the error, and sees to it that neither compiling nor rendering takes long. */
 function failure(source: string, milliseconds = 3000): string {
-  const start = performance.now()
+  const start = busy()
   try {
     return `rendered ${compile(source).render(dataOf({ vars: { kb: KB } }), envFor()).length}`
   } catch (error) {
@@ -14,7 +20,7 @@ function failure(source: string, milliseconds = 3000): string {
     if (error instanceof CompileError) return 'compile'
     return `crashed: ${error}`
   } finally {
-    expect(performance.now() - start).toBeLessThan(milliseconds)
+    expect(busy() - start).toBeLessThan(milliseconds)
   }
 }
 
@@ -132,9 +138,9 @@ describe('templates meant to do harm', () => {
 
   it('lenient mode takes all of it as text or renders it', () => {
     for (const [, source] of compiling.slice(0, -1)) {
-      const start = performance.now()
+      const start = busy()
       compile(source, { mode: 'lenient' })
-      expect(performance.now() - start).toBeLessThan(3000)
+      expect(busy() - start).toBeLessThan(3000)
     }
   })
 

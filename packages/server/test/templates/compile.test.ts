@@ -32,7 +32,7 @@ describe('warnings', () => {
     warningsAbout(name, { ...EMPTY_FIELDS, ...change }, HOST_FUNCTIONS).map(({ code, field }) => `${field} ${code}`)
 
   test('tell what is probably not meant, by field', () => {
-    expect(about({ subject: 'x', content_html: '<p>{view_url}' })).toEqual([
+    expect(about({ subject: 'x', content_html: "<p>{horizon_interest('sea')}" })).toEqual([
       'content_html unserved',
       'content_html no-optout-link',
     ])
