@@ -19,7 +19,7 @@ interface Read {
   html: string | null
 }
 
-const RUNS = 300
+const RUNS = 150
 
 const character = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyzABC0123456789') },
