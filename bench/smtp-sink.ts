@@ -2,7 +2,7 @@
  * A mail server that takes everything and understands next to nothing: it counts commands that want an answer and looks
  * for the end of the content. Runs as a child process, so that it stands for a relay and not for our own work.
  */
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 
 const EHLO = Buffer.from('250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n')
 const OK = Buffer.from('250 2.0.0 ok\r\n')
@@ -19,6 +19,16 @@ const [D, E, M, Q, LF] = ['D', 'E', 'M', 'Q', '\n'].map((letter) => letter.charC
   number,
 ]
 
+/** Milliseconds that every answer takes. */
+const latency = Number(process.argv[2] ?? 0)
+let messages = 0
+let bytes = 0
+
+function answer(socket: Socket, text: Buffer | string): void {
+  if (latency === 0) socket.write(text)
+  else setTimeout(() => socket.writable && socket.write(text), latency)
+}
+
 const server = createServer({ noDelay: true }, (socket) => {
   let inContent = false
   /** The last bytes of the content so far, for an end that is cut. */
@@ -27,6 +37,7 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on('error', () => {})
   socket.on('data', (chunk: Buffer) => {
     if (inContent) {
+      bytes += chunk.length
       const ended =
         chunk.length >= END.length
           ? chunk.subarray(-END.length).equals(END)
@@ -37,18 +48,20 @@ const server = createServer({ noDelay: true }, (socket) => {
       }
       inContent = false
       tail = LINE_END
-      socket.write(OK)
+      messages += 1
+      answer(socket, OK)
       return
     }
     // A command or a whole envelope comes in one piece: all clients that are measured here write it so.
     const isEnvelope = chunk[0] === M && chunk.lastIndexOf(LF, -2) !== -1
     if (isEnvelope || chunk[0] === D) {
       inContent = true
-      socket.write(isEnvelope ? ENVELOPE_OK : GO)
-    } else if (chunk[0] === E) socket.write(EHLO)
+      answer(socket, isEnvelope ? ENVELOPE_OK : GO)
+    } else if (chunk[0] === E) answer(socket, EHLO)
     else if (chunk[0] === Q) socket.end('221 bye\r\n')
-    else socket.write(OK)
+    else answer(socket, OK)
   })
 })
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
+process.on('message', () => process.send?.({ messages, bytes }))
 process.on('disconnect', () => process.exit(0))

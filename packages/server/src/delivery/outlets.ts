@@ -37,6 +37,9 @@ interface Outlet {
 
 export function createOutlets(parts: OutletParts): Outlets {
   const { relays, connections, log, closed } = parts
+  for (const relay of relays) {
+    if (relay.verify === false) log.warn({ relay: nameOf(relay) }, 'anybody can pose as this relay: verify=off')
+  }
   const isOpen = () => outlets.some(({ gate }) => gate.isOpen())
   const shares = laneCounts(
     relays.map(({ weight }) => weight ?? 1),

@@ -1,10 +1,12 @@
 import type { Relay } from '../config.ts'
 import type { Envelope } from './smtp/commands.ts'
+import type { Traits } from './smtp/content.ts'
 import { isLoopback } from './smtp/encryption.ts'
 import { type Offers, openSmtp, type SmtpOptions } from './smtp/open.ts'
 import type { TransmitOutcome } from './smtp/outcome.ts'
 import type { Timeouts } from './smtp/timeouts.ts'
 
+export type { Traits } from './smtp/content.ts'
 export type { Offers } from './smtp/open.ts'
 export type { Broken, Refusal, TransmitOutcome } from './smtp/outcome.ts'
 
@@ -13,6 +15,8 @@ export interface Transmittable {
   envelope: Envelope
   /** Everything after DATA: RFC 5322 with CRLF line ends, dots not yet doubled. */
   raw: Buffer
+  /** Unset: it is looked for. */
+  traits?: Traits
 }
 
 /** One connection to the relay, for one message at a time. */
@@ -44,7 +48,7 @@ export async function openConnection(relay: Relay, opening: Opening = {}): Promi
   const opened = await openSmtp({ ...optionsFor(relay), ...opening, timeouts })
   if (!opened.ok) throw new Error(opened.problem)
   const { offers, transmit, isUsable, close } = opened.session
-  return { offers, isUsable, close, transmit: ({ envelope, raw }) => transmit(envelope, raw) }
+  return { offers, isUsable, close, transmit: ({ envelope, raw, traits }) => transmit(envelope, raw, traits) }
 }
 
 /**

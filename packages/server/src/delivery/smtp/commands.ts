@@ -1,6 +1,7 @@
 import { isAscii } from 'node:buffer'
 import { domainToASCII } from 'node:url'
 import type { Capabilities } from './capabilities.ts'
+import type { Traits } from './content.ts'
 
 /** Who hands over to whom (RFC 5321 §2.3.1). */
 export interface Envelope {
@@ -25,36 +26,45 @@ export type CommandsOutcome = { ok: true; commands: Commands } | { ok: false; pr
 const LONGEST_ADDRESS = 500
 
 /** Writes MAIL and RCPT for this server. Fails when the message can never be handed to it. */
-export function writeCommands(envelope: Envelope, content: Buffer, offers: Capabilities): CommandsOutcome {
-  const fail = (problem: string): CommandsOutcome => ({ ok: false, problem })
-  if (envelope.to.length === 0) return fail('a message without recipients')
-  if (envelope.to.includes('')) return fail('a recipient without an address')
-  const [from = null, ...to] = [envelope.from, ...envelope.to].map((address) => onTheWire(address, offers.utf8))
-  for (const [index, address] of [from, ...to].entries()) {
-    if (address !== null) continue
-    return fail(problemOf([envelope.from, ...envelope.to][index]!))
-  }
+export function writeCommands(
+  envelope: Envelope,
+  content: Buffer,
+  offers: Capabilities,
+  traits: Traits | null = null,
+): CommandsOutcome {
+  const { envelopeId, to } = envelope
+  if (to.length === 0) return fail('a message without recipients')
   if (offers.size && content.length > offers.size) {
     return fail(`a message of ${content.length} bytes, and the server takes ${offers.size} at most`)
   }
-  const isEightBit = !isAscii(content)
+  const isEightBit = traits ? traits.eightBit : !isAscii(content)
   if (isEightBit && !offers.eightBit) return fail('the content is 8-bit, and the server does not offer 8BITMIME')
+  if (traits?.smtpUtf8 && !offers.utf8) {
+    return fail('the header has addresses that need SMTPUTF8, which the server does not offer')
+  }
 
-  const { envelopeId } = envelope
+  const from = onTheWire(envelope.from, offers.utf8)
+  if (from === null) return fail(problemOf(envelope.from))
+  let needsUtf8 = traits?.smtpUtf8 || !isPlain(from)
   const reports = offers.dsn && envelopeId !== undefined
+  const rcpts: string[] = []
+  for (const recipient of to) {
+    if (recipient === '') return fail('a recipient without an address')
+    const address = onTheWire(recipient, offers.utf8)
+    if (address === null) return fail(problemOf(recipient))
+    needsUtf8 ||= !isPlain(address)
+    rcpts.push(`RCPT TO:<${address}>${reports ? reportsFor(address) : ''}\r\n`)
+  }
+
   let mail = `MAIL FROM:<${from}>`
   if (offers.size !== null) mail += ` SIZE=${content.length}`
   if (isEightBit) mail += ' BODY=8BITMIME'
-  if (offers.utf8 && [from, ...to].some((address) => !isPlain(address!))) mail += ' SMTPUTF8'
+  if (needsUtf8) mail += ' SMTPUTF8'
   if (reports) mail += ` RET=HDRS ENVID=${xtext(envelopeId)}`
-  return {
-    ok: true,
-    commands: {
-      mail: `${mail}\r\n`,
-      rcpts: to.map((address) => `RCPT TO:<${address}>${reports ? reportsFor(address!) : ''}\r\n`),
-    },
-  }
+  return { ok: true, commands: { mail: `${mail}\r\n`, rcpts } }
 }
+
+const fail = (problem: string): CommandsOutcome => ({ ok: false, problem })
 
 /**
  * An address as an argument of a command, or null when it cannot be one. What would end the argument or the command is
@@ -62,6 +72,7 @@ export function writeCommands(envelope: Envelope, content: Buffer, offers: Capab
  * that knows SMTPUTF8; to others its domain can go in ASCII (RFC 5891), its local part cannot.
  */
 function onTheWire(address: string, utf8: boolean): string | null {
+  if (address.length <= LONGEST_ADDRESS && HARMLESS.test(address)) return address
   if (address.length > LONGEST_ADDRESS || /[\0-\x1f\x7f<>]/.test(address) || !address.isWellFormed()) return null
   if (utf8 || isPlain(address)) return address
   const at = address.lastIndexOf('@')
@@ -95,4 +106,6 @@ function xtext(value: string): string {
     )
 }
 
+/** Nearly every address: visible ASCII that means nothing to a command. */
+const HARMLESS = /^[\x21-\x3b\x3d\x3f-\x7e]*$/
 const isPlain = (text: string) => /^[\x00-\x7f]*$/.test(text)

@@ -1,3 +1,13 @@
+/** What whoever wrote a content knows of it, so that nobody has to look again. */
+export interface Traits {
+  /** It has octets beyond ASCII: MAIL needs BODY=8BITMIME (RFC 6152). */
+  eightBit: boolean
+  /** Its header has addresses beyond ASCII: MAIL needs SMTPUTF8 (RFC 6531 §3.4). */
+  smtpUtf8: boolean
+  /** False only if no line begins with a dot and there is neither a bare CR nor a bare LF: then nothing is stuffed. */
+  leadingDot: boolean
+}
+
 /** Says that the content is over, on a line of its own (RFC 5321 §4.1.1.4). */
 const END = Buffer.from('\r\n.\r\n')
 /** The same after a content whose last line is ended. */

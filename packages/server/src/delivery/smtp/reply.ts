@@ -59,8 +59,10 @@ export function createReplyReader(hear: (reply: Reply) => void): ReplyReader {
     push(chunk) {
       let start = 0
       while (problem === null && start < chunk.length) {
-        const newline = chunk.indexOf(LF, start)
-        if (newline === -1) {
+        let newline = start
+        // Lines are short: to look here takes less time than to call for a search.
+        while (newline < chunk.length && chunk[newline] !== LF) newline++
+        if (newline === chunk.length) {
           keep(chunk.subarray(start))
           break
         }
@@ -87,12 +89,15 @@ export function createReplyReader(hear: (reply: Reply) => void): ReplyReader {
 /** Three digits, the first from 2 to 5 (RFC 5321 §4.2.1); null: something else. */
 function codeAt(bytes: Buffer, from: number, end: number): number | null {
   if (end - from < 3) return null
-  const [first, second, third] = [bytes[from]! - ZERO, bytes[from + 1]! - ZERO, bytes[from + 2]! - ZERO]
+  const first = bytes[from]! - ZERO
+  const second = bytes[from + 1]! - ZERO
+  const third = bytes[from + 2]! - ZERO
   if (first < 2 || first > 5 || second < 0 || second > 9 || third < 0 || third > 9) return null
   return first * 100 + second * 10 + third
 }
 
-const clean = (text: string) => text.replace(/[\0-\x1f\x7f]+/g, ' ').trim()
+const CONTROL = /[\0-\x1f\x7f]/
+const clean = (text: string) => (CONTROL.test(text) ? text.replace(/[\0-\x1f\x7f]+/g, ' ') : text).trim()
 
 const ENHANCED = /^([245]\.\d{1,3}\.\d{1,3})(?=\s|$)/
 

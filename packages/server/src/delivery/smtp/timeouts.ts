@@ -54,10 +54,7 @@ export function waitedInVain(step: Step, milliseconds: number): string {
   return `no ${WAITED_FOR[step]} within ${milliseconds >= 1_000 ? `${milliseconds / 1_000} s` : `${milliseconds} ms`}`
 }
 
-/**
- * Watches over one connection's waits with one timer. Telling it of a new wait only writes down when that ends: no wait
- * is shorter than the timer's own period, so the timer, which looks again after each period, comes in time for it.
- */
+/** Watches over one connection's waits. */
 export interface Watch {
   /** A wait begins; the one before it is over. */
   expect(step: Step): void
@@ -66,30 +63,35 @@ export interface Watch {
   stop(): void
 }
 
-/** @param late called once, when a wait took too long */
+/** The timer looks so many times within the shortest wait. */
+const LOOKS = 8
+
+/**
+ * One timer that never stops, and no look at the clock: several waits begin and end with each message, thousands of
+ * times a second, so a wait only sets a count to zero and the timer counts up. Whoever is late is found out late by one
+ * turn of the timer at most, and never early. A process that stood still blames nobody for it: its own turns are
+ * counted, not the time that passed.
+ *
+ * @param late called once, when a wait took too long
+ */
 export function createWatch(timeouts: Timeouts, late: (problem: string) => void): Watch {
-  const period = Math.max(1, Math.min(...Object.values(timeouts)))
-  let step: Step = 'connect'
-  let deadline = Number.POSITIVE_INFINITY
-  let timer = look(period)
-
-  function look(after: number): NodeJS.Timeout {
-    // The socket keeps the process alive; the timer need not.
-    return setTimeout(() => {
-      const left = deadline - performance.now()
-      if (left <= 0) late(waitedInVain(step, timeouts[step]))
-      else timer = look(Math.min(period, left))
-    }, after).unref()
-  }
-
+  const period = Math.max(1, Math.floor(Math.min(...Object.values(timeouts)) / LOOKS))
+  let step: Step | null = null
+  let turns = 0
+  const timer = setInterval(() => {
+    // The turn in which the wait began does not count: it was nearly over, perhaps.
+    if (step !== null && turns++ * period >= timeouts[step]) late(waitedInVain(step, timeouts[step]))
+  }, period)
+  // The socket keeps the process alive; the timer need not.
+  timer.unref()
   return {
     expect(next) {
       step = next
-      deadline = performance.now() + timeouts[next]
+      turns = 0
     },
     rest() {
-      deadline = Number.POSITIVE_INFINITY
+      step = null
     },
-    stop: () => clearTimeout(timer),
+    stop: () => clearInterval(timer),
   }
 }

@@ -1,12 +1,12 @@
 import type { Capabilities } from './capabilities.ts'
 import { type Envelope, writeCommands } from './commands.ts'
-import { endOf, NOTHING, stuffed } from './content.ts'
+import { endOf, NOTHING, stuffed, type Traits } from './content.ts'
 import { broken, refused, type TransmitOutcome } from './outcome.ts'
-import { isPositive, isRefusal, type Reply, textOf } from './reply.ts'
-import type { Wire } from './wire.ts'
+import { CLOSING, isPositive, isRefusal, type Reply, textOf } from './reply.ts'
+import type { ContentSent, Wire } from './wire.ts'
 
 /** Hands one message over. Never rejects; must not be called again before the last call is done. */
-export type Transmit = (envelope: Envelope, content: Buffer) => Promise<TransmitOutcome>
+export type Transmit = (envelope: Envelope, content: Buffer, traits?: Traits) => Promise<TransmitOutcome>
 
 type CommandStep = 'rset' | 'mail' | 'rcpt' | 'data'
 
@@ -40,10 +40,11 @@ export function createTransmit(wire: Wire, offers: Capabilities): Transmit {
 
   /** @returns how the message ended here; null: go on */
   function judge({ steps }: Group, replies: readonly Reply[], heard: Heard, count: number): TransmitOutcome | null {
-    for (const [index, reply] of replies.entries()) {
+    for (let index = 0; index < replies.length; index++) {
+      const reply = replies[index]!
       const step = steps[index]!
       const fits = step === 'data' ? reply.code >= 300 : isPositive(reply) || (isRefusal(reply) && step !== 'rset')
-      if (!fits && reply.code !== 421) return outOfStep(step, reply)
+      if (!fits && reply.code !== CLOSING) return outOfStep(step, reply)
       if (step === 'mail') heard.mail = reply
       else if (step === 'rcpt') heard.rcpts.push(reply)
       else if (step === 'data') heard.data = reply
@@ -52,26 +53,11 @@ export function createTransmit(wire: Wire, offers: Capabilities): Transmit {
     if (refusal) return refusal
     const [last, unanswered] = [replies.at(-1), steps[replies.length]]
     // Closing down (RFC 5321 §3.8), in whatever place: not now.
-    if (last?.code === 421) return refused('mail', last)
+    if (last?.code === CLOSING) return refused('mail', last)
     return unanswered ? broken(unanswered === 'rset' ? 'mail' : unanswered, wire.ended()!) : null
   }
 
-  async function envelopeOf(groups: readonly Group[], heard: Heard, count: number): Promise<TransmitOutcome | null> {
-    for (const group of groups) {
-      const replies = await wire.ask(group.text, group.steps)
-      const outcome = judge(group, replies, heard, count)
-      if (!outcome) continue
-      isClean = false
-      // DATA went out with a command that was refused and was answered as if it had not been: the server waits for a
-      // content now, and gets none (RFC 2920 §3.1).
-      if (heard.data && !isRefusal(heard.data)) await wire.sendContent(Buffer.alloc(0), NOTHING)
-      return outcome
-    }
-    return null
-  }
-
-  async function contentOf(content: Buffer, began: number): Promise<TransmitOutcome> {
-    const { reply, isWhole } = await wire.sendContent(stuffed(content), endOf(content))
+  function judgeContent({ reply, isWhole }: ContentSent, began: number): TransmitOutcome {
     if (reply === null) return broken(isWhole ? 'final' : 'content', wire.ended()!)
     if (isPositive(reply)) return { kind: 'accepted', reply: textOf(reply), ms: performance.now() - began }
     if (!isRefusal(reply)) return outOfStep('final', reply)
@@ -80,18 +66,26 @@ export function createTransmit(wire: Wire, offers: Capabilities): Transmit {
     return refused('data', reply)
   }
 
-  return async (envelope, content) => {
+  return async (envelope, content, traits) => {
     const began = performance.now()
-    const written = writeCommands(envelope, content, offers)
+    const written = writeCommands(envelope, content, offers, traits)
     if (!written.ok) return { kind: 'unsendable', problem: written.problem }
     if (wire.ended() !== null) return broken('mail', wire.ended()!)
     const { mail, rcpts } = written.commands
     const groups = groupsOf(mail, rcpts, !isClean, offers.pipelining)
     isClean = true
     const heard: Heard = { mail: null, rcpts: [], data: null }
-    const stopped = await envelopeOf(groups, heard, rcpts.length)
-    if (stopped) return stopped
-    const outcome = await contentOf(content, began)
+    for (const group of groups) {
+      const outcome = judge(group, await wire.ask(group.text, group.steps), heard, rcpts.length)
+      if (!outcome) continue
+      isClean = false
+      // DATA went out with a command that was refused and was answered as if it had not been: the server waits for a
+      // content now, and gets none (RFC 2920 §3.1).
+      if (heard.data && !isRefusal(heard.data)) await wire.sendContent(Buffer.alloc(0), NOTHING)
+      return outcome
+    }
+    const bytes = traits?.leadingDot === false ? content : stuffed(content)
+    const outcome = judgeContent(await wire.sendContent(bytes, endOf(bytes)), began)
     // Copies went out, but not to the person: that their address is refused is what there is to know.
     const [person] = heard.rcpts
     return person && isRefusal(person) ? refused('rcpt', person) : outcome

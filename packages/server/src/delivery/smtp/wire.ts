@@ -117,13 +117,11 @@ export function createWire(plain: Socket, timeouts: Timeouts): Wire {
     }
   }
 
-  function begin(steps: readonly Step[], isSent: boolean): Promise<readonly Reply[]> {
+  function begin(steps: readonly Step[], isSent: boolean, done: Exchange['done']): Exchange {
     if (exchange !== null) throw new Error('one exchange at a time')
-    if (ended !== null) return Promise.resolve([])
     watch.expect(steps[0]!)
-    return new Promise((done) => {
-      exchange = { steps, replies: [], done, isSent }
-    })
+    exchange = { steps, replies: [], done, isSent }
+    return exchange
   }
 
   function until(event: string, step: Step): Promise<boolean> {
@@ -166,32 +164,38 @@ export function createWire(plain: Socket, timeouts: Timeouts): Wire {
       return (await until('secureConnect', 'tls')) ? secure : null
     },
     ask(commands, steps) {
-      const replies = begin(steps, true)
-      if (ended === null && commands !== '') socket.write(commands)
-      return replies
+      if (ended !== null) return Promise.resolve([])
+      return new Promise((resolve) => {
+        begin(steps, true, resolve)
+        if (commands !== '') socket.write(commands)
+      })
     },
-    async sendContent(content, end) {
-      const replied = begin(['block'], false)
-      const mine = exchange
-      let isWhole = false
-      const left = (error?: Error | null) => {
-        if (error) return
-        isWhole = true
-        if (exchange !== mine || mine === null) return
-        mine.isSent = true
-        watch.expect('final')
-        const reply = early
-        early = null
-        if (reply) hear(reply)
-      }
-      if (mine !== null && (content.length <= BLOCK || (await writeBlocks(content, mine)))) {
+    sendContent(content, end) {
+      if (ended !== null) return Promise.resolve({ reply: null, isWhole: false })
+      return new Promise((resolve) => {
+        let isWhole = false
+        const mine = begin(['block'], false, ([reply = null]) => resolve({ reply, isWhole }))
+        const left = (error?: Error | null) => {
+          if (error) return
+          isWhole = true
+          if (exchange !== mine) return
+          mine.isSent = true
+          watch.expect('final')
+          const reply = early
+          early = null
+          if (reply) hear(reply)
+        }
+        if (content.length > BLOCK) {
+          void writeBlocks(content, mine).then((all) => {
+            if (all) socket.write(end, left)
+          })
+          return
+        }
         socket.cork()
-        if (content.length <= BLOCK) socket.write(content)
+        socket.write(content)
         socket.write(end, left)
         socket.uncork()
-      }
-      const [reply = null] = await replied
-      return { reply, isWhole }
+      })
     },
     ended: () => ended,
     socket: () => socket,

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { readCapabilities } from '../../../src/delivery/smtp/capabilities.ts'
 import { type Envelope, writeCommands } from '../../../src/delivery/smtp/commands.ts'
+import type { Traits } from '../../../src/delivery/smtp/content.ts'
 
 const offering = (...lines: string[]) =>
   readCapabilities({ code: 250, lines: ['relay.example.com at your service', ...lines] })
@@ -62,6 +63,23 @@ test('addresses in other scripts need SMTPUTF8; without it a domain goes in ASCI
   expect(problem({ to: ['grüße@example.com'] })).toBe(
     'the address "grüße@example.com" needs SMTPUTF8, which the server does not offer',
   )
+})
+
+test('what the writer of a content knows of it is believed', () => {
+  const offers = offering('8BITMIME', 'SMTPUTF8')
+  const envelope = { from: 'shop@example.org', to: ['ada@example.com'] }
+  const told = (traits: Partial<Traits>, offered = offers) =>
+    writeCommands(envelope, CONTENT, offered, { eightBit: false, smtpUtf8: false, leadingDot: false, ...traits })
+  expect(told({ eightBit: true })).toMatchObject({ commands: { mail: expect.stringContaining(' BODY=8BITMIME\r\n') } })
+  expect(told({ smtpUtf8: true })).toMatchObject({ commands: { mail: expect.stringContaining(' SMTPUTF8\r\n') } })
+  expect(told({ eightBit: true }, offering())).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining('8BITMIME'),
+  })
+  expect(told({ smtpUtf8: true }, offering())).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining('SMTPUTF8'),
+  })
 })
 
 test('reports are asked for by servers that know DSN, for messages that have a name', () => {

@@ -19,6 +19,17 @@ test('with pipelining a message is two writes', async () => {
   expect(session.isUsable()).toBe(true)
 })
 
+test('dots are doubled unless the writer of the content says that none begins a line', async () => {
+  const server = await scripted()
+  const session = await open(server.port)
+  const traits = { eightBit: false, smtpUtf8: false }
+  const content = Buffer.from('.a\r\n')
+  await session.transmit(ENVELOPE, content)
+  await session.transmit(ENVELOPE, content, { ...traits, leadingDot: true })
+  await session.transmit(ENVELOPE, CONTENT, { ...traits, leadingDot: false })
+  expect(server.contents).toEqual(['..a\r\n.\r\n', '..a\r\n.\r\n', CONTENT + END])
+})
+
 test('without pipelining every command waits for the answer to the one before', async () => {
   const server = await scripted({ offers: PLAIN })
   const session = await open(server.port)
