@@ -108,6 +108,7 @@ export const variableNameTooLong = (name: string, limit: number) =>
 
 export const unknownSend = (id: string) => new ApiError(12, `Unknown send_id: ${quote(id)}`)
 export const unknownBlast = (id: string | number) => new ApiError(13, `Unknown blast_id: ${quote(id)}`)
+export const unknownRepeat = (id: number) => new ApiError(99, `Unknown repeat_id: ${id}`, 404)
 export const unknownTemplate = (name: string) => new ApiError(14, `Unknown template: ${quote(name)}`)
 export const unknownSample = (name: string) => new ApiError(99, `Unknown sample: ${quote(name)}`, 404)
 export const unknownList = (name: string) => new ApiError(15, `Unknown list: ${quote(name)}`)
