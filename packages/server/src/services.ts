@@ -10,6 +10,7 @@ import { createLists, type Lists } from './lists/lists.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Database, Queryable } from './platform/database.ts'
 import type { Log } from './platform/log.ts'
+import { createMetrics, type Metrics } from './platform/metrics.ts'
 import { createWaker, type Waker } from './platform/wake.ts'
 import { createFromSignals } from './postbacks/from-signals.ts'
 import { createProfiles, type Profiles } from './profiles/door.ts'
@@ -27,10 +28,13 @@ export interface Foundations {
   db: Database
   clock: Clock
   log: Log
+  /** Where to count; unset: nowhere that anybody looks. */
+  metrics?: Metrics
 }
 
 /** Everything that roles and commands work with: the one place where parts are put together. */
 export interface Services extends Foundations {
+  metrics: Metrics
   apiKeys: ApiKeyCache
   settings: SettingsCache
   signingKeys: SigningKeys
@@ -48,7 +52,7 @@ export interface Services extends Foundations {
 
 /** The composition root. */
 export async function createServices(foundations: Foundations): Promise<Services> {
-  const { config, db, clock } = foundations
+  const { config, db, clock, metrics = createMetrics() } = foundations
   const signingKeys = await loadSigningKeys(db, clock)
   const links = createLinks({ keys: signingKeys, publicUrl: config.publicUrl, clock })
   const hash = addressHashWith(loadPepper(config.dataDir))
@@ -68,6 +72,7 @@ export async function createServices(foundations: Foundations): Promise<Services
   const flows = createFlows({ ...foundations, settings, lists, templates, profiles, reactions })
   return {
     ...foundations,
+    metrics,
     apiKeys,
     settings,
     signingKeys,

@@ -36,7 +36,9 @@ export async function startFairlead(config: Config, log: Log, stopWanted: AbortS
     undo.push(folder.release)
 
     // Forked first: the processes load their code while the database starts.
-    const roles: Record<'web' | 'worker', KeptRole> = { web: keepRole('web', log), worker: keepRole('worker', log) }
+    const web = keepRole('web', log)
+    const worker = keepRole('worker', log, (families) => web.pass({ type: 'figures', role: 'worker', families }))
+    const roles: Record<'web' | 'worker', KeptRole> = { web, worker }
     const stopRoles = async () => {
       await Promise.all(Object.values(roles).map((role) => role.stop(ROLES_FINISH_WITHIN)))
     }

@@ -147,6 +147,7 @@ async function send(
 ): Promise<FastifyReply> {
   const failed = answer instanceof ApiError
   const text = encode(failed ? { ...answer.body } : answer, format)
+  reply.apiError = failed ? answer.body.error : 0
   reply.code(failed ? answer.status : 200).header('Content-Type', contentTypes[format])
   if (text.length < WORTH_PACKING) return reply.send(text)
   reply.header('Vary', 'Accept-Encoding')

@@ -62,7 +62,7 @@ async function startOneRole(role: Role, config: Config): Promise<number> {
     import('../roles/run.ts'),
   ])
   await prepareDatabase(connection, config, systemClock)
-  const running = await runRole(role, config, connection, log)
+  const running = await runRole(role, config, connection, log, true)
   log.info({ address: running.address ?? undefined }, `the ${role} role is ready`)
   await aborted(stopWanted)
   await running.close()

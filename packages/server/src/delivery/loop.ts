@@ -4,12 +4,14 @@ import type { Clock } from '../platform/clock.ts'
 import { coalesce } from '../platform/coalesce.ts'
 import { isReachable } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
+import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { oneLine } from '../platform/operator-error.ts'
 import type { Profiles } from '../profiles/door.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import { type Catcher, startCatcher } from './catcher.ts'
 import { type ComposeParts, compose } from './compose.ts'
 import { createLine } from './line.ts'
+import { createDeliveryMetrics } from './metrics.ts'
 import { consequenceOf, verdictOn } from './outcome.ts'
 import { createOutlets, type Outlets } from './outlets.ts'
 import { createPacing } from './pacing.ts'
@@ -25,6 +27,7 @@ import {
   type Settlement,
   takeOverExpired,
 } from './queue.ts'
+import { createDeliveryReport } from './report.ts'
 import { type Settled, settleAll } from './settle.ts'
 import { createSupply } from './supply.ts'
 import type { Connection, TransmitOutcome } from './transport.ts'
@@ -39,6 +42,8 @@ export interface DeliveryParts extends PrepareParts, ComposeParts {
   relays: readonly Relay[]
   /** Calls back when messages were queued, if somebody tells. */
   onWake?: (hear: () => void) => void
+  /** Where to count; unset: nowhere that anybody looks. */
+  metrics?: Metrics
   /** Connections at most, shared among the relays by weight. */
   connections: number
 }
@@ -91,7 +96,10 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       for (const { message } of messages) release(message)
     },
   })
-  const settler = coalesce((batch: Settled[]) => settleAll({ db, profiles, log, owner }, batch, clock.now()), {
+  const metrics = createDeliveryMetrics(parts.metrics ?? createMetrics())
+  const report = createDeliveryReport(log, metrics)
+  const settlers = { db, profiles, owner, metrics, report }
+  const settler = coalesce((batch: Settled[]) => settleAll(settlers, batch, clock.now()), {
     linger: LINGER,
   })
   let isStopping = false
@@ -140,8 +148,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
   const settling = new Set<Promise<void>>()
   function settleSoon(message: ClaimedMessage, consequence: Pick<Settled, 'settlement' | 'change' | 'alarm'>): void {
-    const { profile_id, template_id } = message
-    const done = settled(message, { ...consequence, profileId: profile_id, templateId: template_id })
+    const { profile_id, template_id, kind, scheduled_for, created_at } = message
+    const facts = { profileId: profile_id, templateId: template_id, kind, since: scheduled_for ?? created_at }
+    const done = settled(message, { ...consequence, ...facts })
     settling.add(done)
     void done.finally(() => settling.delete(done))
   }
@@ -164,6 +173,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   }
 
   function done({ message, template }: ReadyMessage, outcome: TransmitOutcome): void {
+    metrics.handedOver(outcome)
     const { revisionId } = template
     settleSoon(message, consequenceOf(outcome, message, revisionId, message.attempts + 1, clock.now()))
     if (verdictOn(outcome) === 'slow-down') letRest()
@@ -190,6 +200,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       hand,
       verdictOn,
       done,
+      failed: metrics.unreachable,
       unsent: ({ message }) => void returnToQueue([message]),
       closed() {
         const waiting = [...line.drain(), ...supply.drain()]
@@ -289,6 +300,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     start() {
       parts.onWake?.(nudge)
       heartbeat = setInterval(beat, HEARTBEAT)
+      report.start()
       running = beat().then(run)
     },
     async stop() {
@@ -300,6 +312,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       await returnToQueue([...line.drain(), ...supply.drain()].map(({ message }) => message))
       await outlets?.stop(FINISH_WITHIN)
       await Promise.all(settling)
+      report.stop()
       await catcher?.close()
     },
   }

@@ -25,6 +25,8 @@ export interface OutletParts extends Pick<LaneParts, 'supply' | 'hand' | 'verdic
   /** Connections to all of them together. */
   connections: number
   log: Log
+  /** A connection could not be opened. */
+  failed(): void
   /** The last one that could be reached cannot be any more. */
   closed(): void
 }
@@ -36,7 +38,7 @@ interface Outlet {
 }
 
 export function createOutlets(parts: OutletParts): Outlets {
-  const { relays, connections, log, closed } = parts
+  const { relays, connections, log, failed, closed } = parts
   for (const relay of relays) {
     if (relay.verify === false) log.warn({ relay: nameOf(relay) }, 'anybody can pose as this relay: verify=off')
   }
@@ -54,6 +56,7 @@ export function createOutlets(parts: OutletParts): Outlets {
       // A relay that is known to be down is tried by `tryClosed` alone.
       connect: () => (gate.isOpen() ? openConnection(relay) : Promise.reject(new Error('the relay is down'))),
       unreachable(error, alone) {
+        if (gate.isOpen()) failed()
         if (!alone || !gate.isOpen()) return
         log.warn({ relay: nameOf(relay) }, `the relay is down: ${oneLine(error)}`)
         gate.failed()
@@ -69,6 +72,7 @@ export function createOutlets(parts: OutletParts): Outlets {
       lanes.lend(await openConnection(relay))
       if (gate.passed()) log.info({ relay: nameOf(relay) }, 'the relay is back')
     } catch (error) {
+      failed()
       const failures = gate.failed()
       log.warn({ relay: nameOf(relay), failures }, `the relay is still down: ${oneLine(error)}`)
     }

@@ -1,16 +1,21 @@
 import { sql } from 'kysely'
-import type { Database } from '../platform/database.ts'
-import type { Log } from '../platform/log.ts'
+import type { MessageKind } from '../consent/decide.ts'
+import type { Database, Queryable } from '../platform/database.ts'
 import { type Profiles, retrying } from '../profiles/door.ts'
 import { type NewSignal, signalInsert } from '../signals/emit.ts'
+import type { DeliveryMetrics } from './metrics.ts'
 import type { Consequence } from './outcome.ts'
 import { settlement } from './queue.ts'
+import type { DeliveryReport } from './report.ts'
 
 /** A settled message with what its signal needs. */
 export interface Settled extends Consequence {
   profileId: number
   /** Null for campaigns. */
   templateId: number | null
+  kind: MessageKind
+  /** When it was to go out first. */
+  since: Date
 }
 
 /**
@@ -18,26 +23,27 @@ export interface Settled extends Consequence {
  * A message that this worker no longer holds changes nothing.
  */
 export async function settleAll(
-  parts: { db: Database; profiles: Profiles; log: Log; owner: string },
+  parts: { db: Database; profiles: Profiles; owner: string; metrics: DeliveryMetrics; report: DeliveryReport },
   batch: readonly Settled[],
   now: Date,
 ): Promise<null[]> {
-  const { db, profiles, log, owner } = parts
+  const { db, profiles, owner, metrics, report } = parts
   const statement = statementFor(owner, batch, now)
-  if (batch.every(({ change }) => change === null)) {
-    await statement.execute(db)
-  } else {
-    await retrying(() =>
-      db.transaction().execute(async (tx) => {
-        const held = new Set((await statement.execute(tx)).rows.map((row) => row.id))
-        const changes = batch.flatMap(({ change, settlement: { id } }) => (change && held.has(id) ? [change] : []))
-        await profiles.changeIn(tx, changes)
-      }),
-    )
-  }
-  for (const { alarm, settlement } of batch) {
-    if (alarm)
-      log.warn({ message: settlement.id, class: alarm, reply: settlement.reply }, 'the relay refused a message')
+  const write = async (q: Queryable) => new Set((await statement.execute(q)).rows.map((row) => row.id))
+  const held = batch.every(({ change }) => change === null)
+    ? await write(db)
+    : await retrying(() =>
+        db.transaction().execute(async (tx) => {
+          const held = await write(tx)
+          const changes = batch.flatMap(({ change, settlement: { id } }) => (change && held.has(id) ? [change] : []))
+          await profiles.changeIn(tx, changes)
+          return held
+        }),
+      )
+  for (const { settlement, kind, since, alarm } of batch) {
+    if (!held.has(settlement.id)) continue
+    metrics.settled(kind, settlement.state, now.getTime() - since.getTime())
+    if (alarm) report.problem(alarm, settlement.id, settlement.reply)
   }
   return batch.map(() => null)
 }

@@ -287,11 +287,21 @@ create unique index message_campaign on message (shard, campaign_id, profile_id)
 
 create index message_leased on message (lease_until) where state in ('leased', 'attempting');
 
+create index message_in_doubt on message (campaign_id) where state = 'in_doubt';
+
 create index message_by_profile on message (shard, profile_id, id);
 
 create unique index message_dedupe on message (shard, dedupe_key) where dedupe_key is not null;
 
 create index message_confirmation on message (lower(address), created_at) where kind = 'optin';
+
+create table delivery_hold (
+  kind text not null,
+  value text not null,
+  reason text,
+  at timestamptz not null,
+  primary key (kind, value)
+);
 
 create table caught_mail (
   id bigint generated always as identity primary key,

@@ -26,6 +26,9 @@ export type ConnectionSettings =
   | { connectionString: string }
   | { host: string; port: number; user: string; password: string; database: string }
 
+/** How busy a pool of connections is. */
+export type PoolUse = Pick<pg.Pool, 'totalCount' | 'idleCount' | 'waitingCount' | 'options'>
+
 const INT8 = 20
 
 /**
@@ -33,8 +36,9 @@ const INT8 = 20
  * Statements sent at the same time on one connection are pipelined, which halves the cost of a point read.
  *
  * @param size most connections held
+ * @param watch is given the pool's figures, to look at whenever it wants
  */
-export function openDatabase(settings: ConnectionSettings, size = 10): Database {
+export function openDatabase(settings: ConnectionSettings, size = 10, watch?: (pool: PoolUse) => void): Database {
   const types = {
     getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
       oid === INT8 ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
@@ -52,6 +56,7 @@ export function openDatabase(settings: ConnectionSettings, size = 10): Database 
   // An idle connection that breaks (the database restarts) is replaced at the next use: nothing to do here,
   // but without a listener Node would end the process.
   pool.on('error', () => {})
+  watch?.(pool)
   return new Kysely<Schema>({ dialect: new PipeliningDialect({ pool }) })
 }
 

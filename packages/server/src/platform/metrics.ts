@@ -7,8 +7,14 @@ export interface Metrics {
   counter(name: string, help: string, labels?: readonly string[]): Counter
   /** @param bounds upper ends of the buckets, ascending, in the unit that the name says */
   histogram(name: string, help: string, bounds: readonly number[], labels?: readonly string[]): Histogram
-  /** A number that goes up and down, read when a snapshot is taken. @param read values by label values */
-  gauge(name: string, help: string, labels: readonly string[], read: () => Iterable<GaugeReading>): void
+  /** A number that somebody else keeps, read when a snapshot is taken. @param read values by label values */
+  reading(
+    type: 'gauge' | 'counter',
+    name: string,
+    help: string,
+    labels: readonly string[],
+    read: () => Iterable<Reading>,
+  ): void
   /** Everything as plain data, which can be sent to another process. */
   snapshot(): Family[]
 }
@@ -31,7 +37,8 @@ export interface Distribution {
   observe(value: number): void
 }
 
-export type GaugeReading = readonly [values: readonly string[], value: number]
+/** Values of the labels, and the number. */
+export type Reading = readonly [values: readonly string[], value: number]
 
 /** All figures of one name. */
 export interface Family {
@@ -81,9 +88,9 @@ export function createMetrics(): Metrics {
         const samples = () => entries().map(([values, one]) => ({ values, ...one.read() }))
         return { made: { of }, read: () => ({ name, help, type: 'histogram', labels, bounds, samples: samples() }) }
       }),
-    gauge(name, help, labels, read) {
+    reading(type, name, help, labels, read) {
       const samples = () => Array.from(read(), ([values, value]) => ({ values, value }))
-      families.set(name, { made: null, read: () => ({ name, help, type: 'gauge', labels, samples: samples() }) })
+      families.set(name, { made: null, read: () => ({ name, help, type, labels, samples: samples() }) })
     },
     snapshot: () => [...families.values()].map(({ read }) => read()),
   }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import { type Database, isReachable } from '../platform/database.ts'
 
 const PATIENCE = 2_000
@@ -19,4 +20,14 @@ export function healthCheck(db: Database): () => Promise<boolean> {
     timer.abort()
     return healthy
   }
+}
+
+/** Serves `GET /healthz`: 200 when the database answers, else 503. */
+export function registerHealth(app: FastifyInstance, db: Database): void {
+  const healthy = healthCheck(db)
+  app.get('/healthz', async (_request, reply) => {
+    const ok = await healthy()
+    reply.header('cache-control', 'no-store').code(ok ? 200 : 503)
+    return { service: 'fairlead', status: ok ? 'ok' : 'database unavailable' }
+  })
 }

@@ -2,9 +2,10 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../platform/log.ts'
+import type { Family } from '../platform/metrics.ts'
 import { OperatorError } from '../platform/operator-error.ts'
 import { restartDelay, STEADY_AFTER } from '../platform/restart-delay.ts'
-import type { Account, Order, Report, Role } from './orders.ts'
+import type { Account, Answer, Order, Report, Role } from './orders.ts'
 
 /** A role in a process of its own, started again whenever it dies. */
 export interface KeptRole {
@@ -14,13 +15,26 @@ export interface KeptRole {
   begin(order: Order & { type: 'start' }): Promise<string | null>
   /** Passes on something that the process, and each later one in its place, needs to know. */
   tell(order: Order & { type: 'database-server' }): void
+  /** Passes on something that only the process of the moment wants to know. */
+  pass(order: Order & { type: 'figures' }): void
   /** Asks it to finish; by force after so many ms. */
   stop(patience: number): Promise<void>
 }
 
-/** Forks the process at once; it waits for `begin`. */
-export function keepRole(role: Role, log: Log): KeptRole {
-  let child = forkRole()
+/**
+ * Forks the process at once; it waits for `begin`.
+ *
+ * @param onFigures hears how the process stands, from time to time
+ */
+export function keepRole(role: Role, log: Log, onFigures: (families: Family[]) => void = () => {}): KeptRole {
+  const forked = () => {
+    const process = forkRole()
+    process.on('message', (report: Report) => {
+      if (report.type === 'figures') onFigures(report.families)
+    })
+    return process
+  }
+  let child = forked()
   let order: (Order & { type: 'start' }) | null = null
   let note: Order | null = null
   let since = Date.now()
@@ -31,13 +45,13 @@ export function keepRole(role: Role, log: Log): KeptRole {
     if (child.connected) child.send(message)
   }
 
-  const ask = async <T extends Report['type']>(question: Order, wanted: T): Promise<Report & { type: T }> => {
-    const report = nextReport(child)
+  const ask = async <T extends Answer['type']>(question: Order, wanted: T): Promise<Answer & { type: T }> => {
+    const next = nextAnswer(child)
     send(question)
-    const answer = await report
+    const answer = await next
     if (answer.type === 'failed') throw new OperatorError(answer.problem)
     if (answer.type !== wanted) throw new Error(`the ${role} process answered ${answer.type} instead of ${wanted}`)
-    return answer as Report & { type: T }
+    return answer as Answer & { type: T }
   }
 
   const begin = async (): Promise<string | null> => {
@@ -56,7 +70,7 @@ export function keepRole(role: Role, log: Log): KeptRole {
       log.error({ role, pid: child.pid, reason }, `the ${role} process ended; starting it again`)
       await sleep(restartDelay(failures), null, { signal: over.signal }).catch(() => {})
       if (over.signal.aborted) return
-      child = forkRole()
+      child = forked()
       begin().then(
         () => log.info({ role, pid: child.pid }, `the ${role} process is back`),
         (error) => {
@@ -79,6 +93,7 @@ export function keepRole(role: Role, log: Log): KeptRole {
       note = order
       send(order)
     },
+    pass: send,
     async stop(patience) {
       over.abort()
       if (child.exitCode !== null || child.signalCode !== null) return
@@ -101,22 +116,25 @@ function forkRole(): ChildProcess {
   return child
 }
 
-/** What the process says next; its death counts as a failure. */
-function nextReport(child: ChildProcess): Promise<Report> {
+/** What the process answers next; its death counts as a failure. */
+function nextAnswer(child: ChildProcess): Promise<Answer> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve(deathOf(child))
-    const done = (report: Report) => {
-      child.off('message', done)
+    const done = (answer: Answer) => {
+      child.off('message', heard)
       child.off('exit', died)
-      resolve(report)
+      resolve(answer)
+    }
+    const heard = (report: Report) => {
+      if (report.type !== 'figures') done(report)
     }
     const died = () => done(deathOf(child))
-    child.once('message', done)
+    child.on('message', heard)
     child.once('exit', died)
   })
 }
 
-function deathOf(child: ChildProcess): Report {
+function deathOf(child: ChildProcess): Answer {
   const reason = child.signalCode ?? `code ${child.exitCode}`
   return { type: 'failed', problem: `the process ended with ${reason} before it was ready` }
 }

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 import type { ConnectionSettings } from '../platform/database.ts'
+import type { Family } from '../platform/metrics.ts'
 
 /** What the supervisor tells a role's process, over IPC: the settings hold secrets, which `ps` must not show. */
 export type Order =
@@ -8,13 +9,23 @@ export type Order =
   | { type: 'start'; role: Role; config: Config; connection: ConnectionSettings }
   /** Process id of the embedded database server, told again whenever it is restarted. */
   | { type: 'database-server'; pid: number; dataDir: string }
+  /** How another role's process stands. */
+  | { type: 'figures'; role: Role; families: Family[] }
   | { type: 'stop' }
 
-/** What a role's process answers. */
-export type Report =
+export type Report = Answer | Figures
+
+/** What a role's process answers to an order. */
+export type Answer =
   | { type: 'prepared'; account: Account; migrated: string[] }
   | { type: 'ready'; address: string | null }
   | { type: 'failed'; problem: string }
+
+/** How a process stands, told from time to time and unasked. */
+export interface Figures {
+  type: 'figures'
+  families: Family[]
+}
 
 /** The account's key pair, and whether this start created it. */
 export interface Account {

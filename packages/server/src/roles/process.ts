@@ -13,6 +13,7 @@ import { createLog } from '../platform/log.ts'
 import { OperatorError, oneLine } from '../platform/operator-error.ts'
 import { signalServer } from '../platform/postgres/index.ts'
 import { prepareDatabase } from '../prepare.ts'
+import { REPORT_EVERY } from './figures.ts'
 import type { Order, Report } from './orders.ts'
 import { runRole } from './run.ts'
 
@@ -29,6 +30,7 @@ process.on('message', (order: Order) => {
   if (order.type === 'prepare') prepare(order)
   if (order.type === 'start') starting = start(order)
   if (order.type === 'database-server') server = { pid: order.pid, data: realpathSync(join(order.dataDir, 'postgres')) }
+  if (order.type === 'figures') starting.then((running) => running?.hear(order.role, order.families))
   if (order.type === 'stop') end(0)
 })
 process.on('SIGTERM', () => end(0))
@@ -45,8 +47,11 @@ async function start({ role, config, connection }: Order & { type: 'start' }): P
   process.title = `fairlead ${role}`
   const log = createLog(role)
   try {
-    const running = await runRole(role, config, connection, log)
+    const running = await runRole(role, config, connection, log, role === 'web')
     report({ type: 'ready', address: running.address })
+    // The web process has the listener that shows them.
+    if (role !== 'web')
+      setInterval(() => report({ type: 'figures', families: running.figures() }), REPORT_EVERY).unref()
     return running
   } catch (error) {
     if (!(error instanceof OperatorError)) log.error({ err: error }, `the ${role} process does not start`)

@@ -8,7 +8,7 @@ beforeAll(async () => {
 })
 afterAll(() => fresh.drop())
 
-// What a migration does to the schema shows here in review: `npx vitest run -u packages/server/test/migrations`.
+// What a migration does to the schema shows here in review: `npx vitest run packages/server/test/migrations -u`.
 it('has the schema that is written down', async () => {
   const { rows } = await sql<{ line: string }>`
     select line from (

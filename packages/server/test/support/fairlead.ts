@@ -13,6 +13,8 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 /** A whole Fairlead in processes of its own. */
 export interface StartedFairlead {
   url: string
+  /** Of the operators' listener. */
+  consoleUrl: string
   key: string
   secret: string
   dataDir: string
@@ -89,6 +91,7 @@ export async function startFairlead(options: FairleadOptions = {}): Promise<Star
   const ended = () => child.exitCode !== null || child.signalCode !== null
   const started: StartedFairlead = {
     url,
+    consoleUrl: `http://127.0.0.1:${env.FAIRLEAD_CONSOLE_PORT}`,
     key: env.FAIRLEAD_API_KEY,
     secret: env.FAIRLEAD_API_SECRET,
     dataDir,
