@@ -69,7 +69,7 @@ export async function createServices(foundations: Foundations): Promise<Services
   const campaigns = createCampaigns({ db, clock, profiles, wake: wakeCampaigns, wakeDelivery: wake })
   const repeats = createRepeats({ db, clock, settings, wake: wakeCampaigns })
   const reactions = [createFromSignals(sends)]
-  const flows = createFlows({ ...foundations, settings, lists, templates, profiles, reactions })
+  const flows = createFlows({ ...foundations, metrics, settings, lists, templates, profiles, reactions })
   return {
     ...foundations,
     metrics,

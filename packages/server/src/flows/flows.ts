@@ -1,6 +1,7 @@
 import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
+import type { Metrics } from '../platform/metrics.ts'
 import type { Profiles } from '../profiles/door.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import { createDispatcher, type Dispatcher, type DispatchParts } from '../signals/dispatch.ts'
@@ -19,6 +20,7 @@ export interface FlowsParts {
   templates: References['templates']
   profiles: Pick<Profiles, 'changeIn'>
   reactions: DispatchParts['reactions']
+  metrics?: Metrics
 }
 
 /** Flows, ready to work. */

@@ -7,13 +7,13 @@ export interface Metrics {
   counter(name: string, help: string, labels?: readonly string[]): Counter
   /** @param bounds upper ends of the buckets, ascending, in the unit that the name says */
   histogram(name: string, help: string, bounds: readonly number[], labels?: readonly string[]): Histogram
-  /** A number that somebody else keeps, read when a snapshot is taken. @param read values by label values */
-  reading(
-    type: 'gauge' | 'counter',
+  /** Numbers that somebody else keeps, read when a snapshot is taken. @param type `counter`: they only grow */
+  gauge(
     name: string,
     help: string,
     labels: readonly string[],
     read: () => Iterable<Reading>,
+    type?: 'gauge' | 'counter',
   ): void
   /** Everything as plain data, which can be sent to another process. */
   snapshot(): Family[]
@@ -88,7 +88,7 @@ export function createMetrics(): Metrics {
         const samples = () => entries().map(([values, one]) => ({ values, ...one.read() }))
         return { made: { of }, read: () => ({ name, help, type: 'histogram', labels, bounds, samples: samples() }) }
       }),
-    reading(type, name, help, labels, read) {
+    gauge(name, help, labels, read, type = 'gauge') {
       const samples = () => Array.from(read(), ([values, value]) => ({ values, value }))
       families.set(name, { made: null, read: () => ({ name, help, type, labels, samples: samples() }) })
     },

@@ -14,26 +14,24 @@ const WINDOW = 10_000
 export function watchProcess(metrics: Metrics, pool: PoolUse | null): void {
   const one = (value: number) => [[[], value] as const]
   const started = Date.now() / 1_000 - process.uptime()
-  metrics.reading('gauge', 'process_start_time_seconds', 'When the process started, as Unix time', [], () =>
-    one(started),
-  )
-  metrics.reading('counter', 'process_cpu_seconds_total', 'Processor time used', [], () => {
+  metrics.gauge('process_start_time_seconds', 'When the process started, as Unix time', [], () => one(started))
+  const cpu = () => {
     const { user, system } = process.cpuUsage()
     return one((user + system) / 1_000_000)
-  })
-  metrics.reading('gauge', 'process_resident_memory_bytes', 'Memory held', [], () => one(process.memoryUsage.rss()))
-  metrics.reading('gauge', 'nodejs_heap_size_used_bytes', 'Memory that objects use', [], () =>
-    one(process.memoryUsage().heapUsed),
-  )
-  metrics.reading('gauge', 'nodejs_external_memory_bytes', 'Memory of buffers outside the heap', [], () =>
+  }
+  metrics.gauge('process_cpu_seconds_total', 'Processor time used', [], cpu, 'counter')
+  metrics.gauge('process_resident_memory_bytes', 'Memory held', [], () => one(process.memoryUsage.rss()))
+  metrics.gauge('nodejs_heap_size_used_bytes', 'Memory that objects use', [], () => one(process.memoryUsage().heapUsed))
+  metrics.gauge('nodejs_external_memory_bytes', 'Memory of buffers outside the heap', [], () =>
     one(process.memoryUsage().external),
   )
-  metrics.reading(
-    'counter',
+  const busy = () => one(performance.eventLoopUtilization().active / 1_000)
+  metrics.gauge(
     'nodejs_eventloop_busy_seconds_total',
     'Time in which the event loop had something to do',
     [],
-    () => one(performance.eventLoopUtilization().active / 1_000),
+    busy,
+    'counter',
   )
   watchDelay(metrics)
   if (pool) watchPool(metrics, pool)
@@ -65,7 +63,7 @@ function watchDelay(metrics: Metrics): void {
 }
 
 function watchPool(metrics: Metrics, pool: PoolUse): void {
-  metrics.reading('gauge', 'fairlead_database_connections', 'Connections of the pool', ['state'], () => [
+  metrics.gauge('fairlead_database_connections', 'Connections of the pool', ['state'], () => [
     [['used'], pool.totalCount - pool.idleCount],
     [['idle'], pool.idleCount],
     [['allowed'], pool.options.max ?? 0],

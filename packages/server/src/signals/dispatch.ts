@@ -7,6 +7,7 @@ import { endExits, findEncounters, loadPresences, writeMatches } from '../flows/
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
+import type { Metrics } from '../platform/metrics.ts'
 import { SHARDS } from '../platform/shard.ts'
 import type { Evidence } from '../profiles/change.ts'
 import type { Settings, SettingsCache } from '../settings/settings.ts'
@@ -20,6 +21,8 @@ export interface DispatchParts {
   definitions: Definitions
   /** What else signals lead to, beside flows. */
   reactions: readonly Reaction[]
+  /** Where to count; unset: nowhere. */
+  metrics?: Metrics
 }
 
 /** Writes what signals call for, in the dispatcher's transaction: once for each signal, or not at all. */
@@ -45,7 +48,9 @@ const MOST_FAILURES = 10
  * postbacks) and the removal of its signals is one transaction: a signal has its consequences exactly once. If the
  * batch fails, each signal is tried by itself, so that a bad one cannot hold up its neighbours.
  */
-export function createDispatcher({ db, clock, log, settings, definitions, reactions }: DispatchParts): Dispatcher {
+export function createDispatcher(parts: DispatchParts): Dispatcher {
+  const { db, clock, log, settings, definitions, reactions, metrics } = parts
+  const counted = metrics?.counter('fairlead_signals_total', 'Facts that flows and postbacks were told of', ['type'])
   let offset = 0
 
   async function handle(tx: Tx, signals: readonly Signal[], env: { now: Date; settings: Settings }): Promise<void> {
@@ -74,6 +79,7 @@ export function createDispatcher({ db, clock, log, settings, definitions, reacti
       if (taken.length === 0) throw error
       throw new BatchFailure(taken, error)
     }
+    if (counted) for (const { type } of taken) counted.of(type).value += 1
     return taken
   }
 
