@@ -44,22 +44,16 @@ function watchDelay(metrics: Metrics): void {
   delay.enable()
   let last = [0, 0, 0]
   let since = performance.now()
-  metrics.reading(
-    'gauge',
-    'nodejs_eventloop_lag_seconds',
-    'Delay of the event loop in the last ten seconds',
-    ['quantile'],
-    () => {
-      // The timer that measures is part of what it measures.
-      const seconds = (nanoseconds: number) => Math.max(0, nanoseconds / 1e9 - resolution / 1_000)
-      if (delay.count > 0) last = [delay.percentile(50), delay.percentile(99), delay.max].map(seconds)
-      if (performance.now() - since > WINDOW) {
-        delay.reset()
-        since = performance.now()
-      }
-      return ['0.5', '0.99', '1'].map((quantile, index) => [[quantile], last[index]!] as const)
-    },
-  )
+  metrics.gauge('nodejs_eventloop_lag_seconds', 'Delay of the event loop in the last ten seconds', ['quantile'], () => {
+    // The timer that measures is part of what it measures.
+    const seconds = (nanoseconds: number) => Math.max(0, nanoseconds / 1e9 - resolution / 1_000)
+    if (delay.count > 0) last = [delay.percentile(50), delay.percentile(99), delay.max].map(seconds)
+    if (performance.now() - since > WINDOW) {
+      delay.reset()
+      since = performance.now()
+    }
+    return ['0.5', '0.99', '1'].map((quantile, index) => [[quantile], last[index]!] as const)
+  })
 }
 
 function watchPool(metrics: Metrics, pool: PoolUse): void {
@@ -68,11 +62,7 @@ function watchPool(metrics: Metrics, pool: PoolUse): void {
     [['idle'], pool.idleCount],
     [['allowed'], pool.options.max ?? 0],
   ])
-  metrics.reading(
-    'gauge',
-    'fairlead_database_waiting',
-    'Statements and transactions that wait for a connection',
-    [],
-    () => [[[], pool.waitingCount]],
-  )
+  metrics.gauge('fairlead_database_waiting', 'Statements and transactions that wait for a connection', [], () => [
+    [[], pool.waitingCount],
+  ])
 }
