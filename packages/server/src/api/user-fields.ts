@@ -1,3 +1,4 @@
+import { type Activity, NO_ACTIVITY, readActivity } from '../activity/read.ts'
 import type { Deliverability } from '../consent/decide.ts'
 import { formatRfc2822 } from '../platform/time-text.ts'
 import type { ProfileState } from '../profiles/change.ts'
@@ -68,19 +69,21 @@ export async function showUser(
   const wanted = fields ?? DEFAULT_FIELDS
   const time = (at: Date) => formatRfc2822(at, zone)
   const needsMailbox = wanted.has('engagement') || wanted.has('hardbounce') || wanted.has('email_status')
-  const [lists, mailbox] = await Promise.all([
+  const needsActivity = wanted.has('engagement') || wanted.has('activity') || wanted.has('lifetime')
+  const [lists, mailbox, activity] = await Promise.all([
     wanted.has('lists') ? listTimes(parts, profile, time) : null,
     needsMailbox ? parts.people.deliverability(profile) : ('unknown' as const),
+    needsActivity ? activityOf(parts, profile) : NO_ACTIVITY,
   ])
   const makers: Record<Field, (count: number) => unknown> = {
     keys: () => describeKeys(profile),
     vars: () => profile.vars,
     lists: () => lists,
-    engagement: () => engagementOf(profile, mailbox, now),
+    engagement: () => engagementOf(profile, mailbox, now, activity),
     optout_email: () => profile.level,
-    activity: () => activityOf(profile, time),
+    activity: () => timesOf(profile, activity, time),
     device: () => ({}),
-    lifetime: () => lifetimeOf(parts, profile),
+    lifetime: () => lifetimeOf(parts, profile, activity),
     purchases: async (count) => {
       const limit = count === 1 ? ALL_PURCHASES : Math.min(Math.trunc(count), MOST_PURCHASES)
       return (await parts.purchases.of(profile.id, limit)).map((purchase) => describe(purchase, time))
@@ -119,20 +122,28 @@ function statusOf(mailbox: Deliverability): 'valid' | 'hardbounce' | 'softbounce
   return mailbox === 'softbounce' ? 'softbounce' : 'valid'
 }
 
+async function activityOf({ db }: Parts, { id }: ProfileState): Promise<Activity> {
+  return (await readActivity(db, [id])).get(id) ?? NO_ACTIVITY
+}
+
 /** Times of what happened; what never happened is left out. */
-function activityOf(profile: ProfileState, time: (at: Date) => string): Answer {
+function timesOf(profile: ProfileState, { openedAt, clickedAt }: Activity, time: (at: Date) => string): Answer {
   const { createdAt, signupAt, loginAt, optoutAt } = profile
   return {
     ...(signupAt && { signup_time: time(signupAt) }),
     create_time: time(createdAt),
+    ...(openedAt && { open_time: time(openedAt) }),
+    ...(clickedAt && { click_time: time(clickedAt) }),
     ...(loginAt && { login_time: time(loginAt) }),
     ...(optoutAt && { optout_time: time(optoutAt) }),
   }
 }
 
-async function lifetimeOf({ db, purchases }: Parts, profile: ProfileState): Promise<Answer> {
+async function lifetimeOf({ db, purchases }: Parts, profile: ProfileState, activity: Activity): Promise<Answer> {
   const [messages, { orders, price }] = await Promise.all([countSent(db, profile.id), purchases.lifetime(profile.id)])
-  return { lifetime_message: messages, lifetime_purchase: orders, lifetime_purchase_price: price }
+  const { opens, clicks } = activity
+  const seen = { lifetime_message: messages, lifetime_open: opens, lifetime_click: clicks }
+  return { ...seen, lifetime_purchase: orders, lifetime_purchase_price: price }
 }
 
 /** Template name → 0 for each template the person left: as it would be written. */

@@ -1,11 +1,12 @@
 import { escapeHtml } from '@fairlead/zephyr'
+import { beforeBodyEnd } from './body-end.ts'
 
 /** Adds the opt-out link to both parts of a message where its template printed none. */
 export function withOptoutFooter(parts: { html: string; text: string }, url: string): { html: string; text: string } {
   const escaped = escapeHtml(url)
   const prints = (text: string) => text.includes(url) || text.includes(escaped)
   return {
-    html: parts.html === '' || prints(parts.html) ? parts.html : appendToBody(parts.html, htmlFooter(escaped)),
+    html: parts.html === '' || prints(parts.html) ? parts.html : beforeBodyEnd(parts.html, htmlFooter(escaped)),
     text: parts.text === '' || prints(parts.text) ? parts.text : `${parts.text.trimEnd()}\n\nUnsubscribe: ${url}\n`,
   }
 }
@@ -13,8 +14,3 @@ export function withOptoutFooter(parts: { html: string; text: string }, url: str
 const htmlFooter = (url: string) =>
   `<p style="margin:24px 0 0;font:12px/1.5 sans-serif;color:#595959;text-align:center">` +
   `<a href="${url}" style="color:#595959">Unsubscribe</a></p>`
-
-function appendToBody(html: string, footer: string): string {
-  const end = html.toLowerCase().lastIndexOf('</body>')
-  return end === -1 ? html + footer : html.slice(0, end) + footer + html.slice(end)
-}

@@ -1,3 +1,4 @@
+import { type Activity, NO_ACTIVITY, readActivity } from '../activity/read.ts'
 import { decide, type MessageKind } from '../consent/decide.ts'
 import { loadRecipients } from '../consent/recipients.ts'
 import type { Links } from '../links/links.ts'
@@ -28,7 +29,7 @@ export interface PrepareParts {
   db: Database
   templates: Pick<Templates, 'byRevisions' | 'byIds'>
   lists: Pick<Lists, 'ensure' | 'find' | 'byIds'>
-  links: Pick<Links, 'optoutPage' | 'confirm'>
+  links: Pick<Links, 'optoutPage' | 'confirm' | 'tracked' | 'rewriter'>
   sendIdOf: (messageId: number) => string
   /** Purchases of people, for templates that read them. */
   histories: (q: Queryable, profileIds: readonly number[]) => Promise<Map<number, PurchaseHistory>>
@@ -108,6 +109,7 @@ interface Facts {
   profiles: Map<number, ProfileState>
   listNames: Map<number, { name: string }>
   histories: Map<number, PurchaseHistory>
+  activities: Map<number, Activity>
 }
 
 /** People with what templates may read of them, for all messages together. */
@@ -116,27 +118,36 @@ async function loadFacts(
   messages: readonly ClaimedMessage[],
   templates: ReadonlyMap<ClaimedMessage, LoadedTemplate>,
 ): Promise<Facts> {
-  if (messages.length === 0) return { profiles: new Map(), listNames: new Map(), histories: new Map() }
   const ids = [...new Set(messages.map((one) => one.profile_id))]
+  if (ids.length === 0)
+    return { profiles: new Map(), listNames: new Map(), histories: new Map(), activities: new Map() }
   const buyers = messages.filter((one) => readsPurchases(templates.get(one)!)).map((one) => one.profile_id)
-  const [found, history] = await Promise.all([
+  const watched = messages.filter((one) => readsActivity(templates.get(one)!)).map((one) => one.profile_id)
+  const [found, history, activities] = await Promise.all([
     findProfiles(
       db,
       ids.map((value) => ({ kind: 'id' as const, value })),
     ),
     buyers.length > 0 ? histories(db, [...new Set(buyers)]) : new Map<number, PurchaseHistory>(),
+    readActivity(db, [...new Set(watched)]),
   ])
   const profiles = new Map(found.flatMap((state) => (state ? [[state.id, state] as const] : [])))
   const listIds = new Set([...profiles.values()].flatMap((state) => [...state.lists.keys()]))
   const listNames = listIds.size > 0 ? await lists.byIds([...listIds]) : new Map<number, { name: string }>()
-  return { profiles, listNames, histories: history }
+  return { profiles, listNames, histories: history, activities }
 }
 
-function readsPurchases(template: LoadedTemplate): boolean {
+const readsPurchases = (template: LoadedTemplate) => readsAny(template, 'purchased_items', /^profile\.purchase/)
+
+const readsActivity = (template: LoadedTemplate) =>
+  readsAny(template, 'user_engagement', /^profile\.(?:engagement|open_time|click_time)$/)
+
+/** Whether a template calls a function, or reads such members of the profile or the profile as a whole. */
+function readsAny(template: LoadedTemplate, called: string, members: RegExp): boolean {
   const { functions, paths, variables } = readsOf(template)
   return (
-    functions.includes('purchased_items') ||
-    paths.some((path) => path.startsWith('profile.purchase')) ||
+    functions.includes(called) ||
+    paths.some((path) => members.test(path)) ||
     (variables.includes('profile') && !paths.some((path) => path.startsWith('profile.')))
   )
 }
@@ -165,11 +176,13 @@ async function make(
   { now, settings }: { now: Date; settings: Settings },
 ): Promise<Prepared> {
   // Nothing is rendered for an address that bounced for good, so only the person's own doings count here.
-  const engagement = engagementOf(state, 'ok', now)
-  const profile = profileData(state, facts.listNames, facts.histories.get(state.id) ?? null, engagement)
+  const activity = facts.activities.get(state.id) ?? NO_ACTIVITY
+  const engagement = engagementOf(state, 'ok', now, activity)
+  const profile = profileData(state, facts.listNames, facts.histories.get(state.id) ?? null, engagement, activity)
+  const { timezone: timeZone, pixel_needs_consent: pixelNeedsConsent } = settings
   const attempt = (lists: ReadonlyMap<string, number>): RenderOutcome => {
     try {
-      return render(parts, message, template, profile, lists, { now, timeZone: settings.timezone, engagement })
+      return render(parts, message, template, profile, lists, { now, timeZone, engagement, pixelNeedsConsent })
     } catch (error) {
       return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
     }

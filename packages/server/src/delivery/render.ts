@@ -3,6 +3,7 @@ import type { Links } from '../links/links.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { ENGAGEMENT_LEVELS, type Engagement } from '../profiles/engagement.ts'
 import type { LoadedTemplate } from '../templates/templates.ts'
+import { type FollowingRules, followingOf } from './follow.ts'
 import type { ClaimedMessage } from './queue.ts'
 
 /** What a rendering came to. `needs`: lists that a link names and that do not exist yet. */
@@ -13,8 +14,14 @@ export type RenderOutcome =
   | { kind: 'needs'; lists: string[] }
 
 export interface RenderParts {
-  links: Pick<Links, 'optoutPage' | 'confirm'>
+  links: Pick<Links, 'optoutPage' | 'confirm' | 'tracked' | 'rewriter'>
   sendIdOf: (messageId: number) => string
+}
+
+export interface RenderEnv extends FollowingRules {
+  now: Date
+  timeZone: string
+  engagement: Engagement
 }
 
 /**
@@ -28,7 +35,7 @@ export function render(
   template: LoadedTemplate,
   profile: Profile,
   lists: ReadonlyMap<string, number>,
-  env: { now: Date; timeZone: string; engagement: Engagement },
+  env: RenderEnv,
 ): RenderOutcome {
   const { links, sendIdOf } = parts
   const unknown = new Set<string>()
@@ -36,15 +43,33 @@ export function render(
   const optoutUrl = links.optoutPage(link)
   const joining = listsToConfirm(message)
   const confirm = (names: string[] | null, page?: string) => {
+    // A link that is made again would be good for another 30 days.
+    if (env.inBrowser) return optoutUrl
     for (const name of names ?? []) if (!lists.has(name)) unknown.add(name)
     const ids = names?.flatMap((name) => lists.get(name) ?? []) ?? joining
     return links.confirm({ ...link, address: message.address, lists: ids, ...(page === undefined ? {} : { page }) })
   }
+  const following = followingOf(links, message, template, profile, env)
+  const { beacon, pixel, view } = following
   const standard = {
     email: message.address,
     public_url: '',
     optout_confirm_url: optoutUrl,
     optout_client_url: optoutUrl,
+    beacon,
+    beacon_ssl: beacon,
+    beacon_src: pixel,
+    beacon_src_ssl: pixel,
+    // Signed when a template asks: few do.
+    get beacon_url() {
+      return view()
+    },
+    get view_url() {
+      return view()
+    },
+    get text_url() {
+      return `${view()}/text`
+    },
     get signup_confirm_url() {
       return confirm(null)
     },
@@ -63,6 +88,7 @@ export function render(
     sendTime: seconds,
     timeZone: env.timeZone,
     seed: `${message.id}:${message.address}`,
+    link: following.link,
     host: {
       messageId: () => sendIdOf(message.id),
       engagement: () => ENGAGEMENT_LEVELS[env.engagement],
@@ -78,7 +104,8 @@ export function render(
   }
   try {
     const rendered = template.message.render(data, environment)
-    return unknown.size > 0 ? { kind: 'needs', lists: [...unknown] } : { kind: 'rendered', rendered, optoutUrl }
+    if (unknown.size > 0) return { kind: 'needs', lists: [...unknown] }
+    return { kind: 'rendered', rendered: following.finish(rendered), optoutUrl }
   } catch (error) {
     if (error instanceof Stop) return { kind: 'stopped', reason: error.reason || error.kind }
     if (error instanceof RenderError) return { kind: 'failed', reason: error.message }

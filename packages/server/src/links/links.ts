@@ -1,7 +1,9 @@
 import type { Clock } from '../platform/clock.ts'
 import { parseAddress } from '../profiles/address.ts'
 import type { SigningKeys } from './keys.ts'
+import { createLinkRewriter, type LinkRewriter } from './rewrite.ts'
 import { kidOf, newTokenId, openToken, seal } from './tokens.ts'
+import { createTrackedLinks, type TrackedLinks } from './tracked.ts'
 
 /** The links that messages carry, and what opening them tells. No link holds an address. */
 export interface Links {
@@ -19,6 +21,10 @@ export interface Links {
   isOfAddress(addressHash: string, address: string): boolean
   /** The keyed hash under which an address may stand in a token. */
   hashAddress(address: string): string
+  /** Links and pixels that tell when they are followed, and the message in the browser. */
+  tracked: TrackedLinks
+  /** Puts tracked links in the place of an author's. */
+  rewriter: LinkRewriter
   /** Learns of keys that another process made, if these tokens or hashes name one that is unknown here. */
   learnKeys(...texts: string[]): Promise<void>
 }
@@ -63,6 +69,8 @@ export function createLinks(parts: { keys: SigningKeys; publicUrl: string; clock
 
   return {
     hashAddress,
+    tracked: createTrackedLinks({ keys, publicUrl }),
+    rewriter: createLinkRewriter({ publicUrl }),
     isOfAddress: (addressHash, address) => hashWith(kidOf(addressHash) ?? 0, address) === addressHash,
 
     optoutPage({ messageId, profileId }) {

@@ -363,6 +363,56 @@ create table campaign_repeat (
   problem_at timestamptz
 );
 
+-- opens and clicks ---------------------------------------------------------------------------------------------------
+
+create sequence message_event_number;
+
+create table message_event (
+  shard smallint not null,
+  id bigint not null,
+  message_id bigint not null,
+  campaign_id int,
+  profile_id bigint not null,
+  type text not null,
+  url text,
+  link smallint,
+  machine boolean not null,
+  settled boolean not null default false,
+  at timestamptz not null,
+  primary key (shard, id)
+);
+
+create index message_event_by_message on message_event (shard, message_id, at);
+
+create index message_event_by_profile on message_event (shard, profile_id, at);
+
+create index message_event_by_campaign on message_event (campaign_id, type, at) where campaign_id is not null;
+
+create index message_event_unsettled on message_event (at) where not settled;
+
+create table profile_activity (
+  shard smallint not null,
+  profile_id bigint not null,
+  opened_at timestamptz,
+  clicked_at timestamptz,
+  opens int not null,
+  clicks int not null,
+  primary key (shard, profile_id)
+);
+
+create table link_act (
+  shard smallint not null,
+  id bigint not null,
+  message_id bigint not null,
+  profile_id bigint not null,
+  acts json not null,
+  clicked_at timestamptz not null,
+  due_at timestamptz not null,
+  primary key (shard, id)
+);
+
+create index link_act_due on link_act (due_at);
+
 -- pages --------------------------------------------------------------------------------------------------------------
 
 create table page (

@@ -16,6 +16,8 @@ export type Via =
   | 'one_click'
   | 'mailto'
   | 'confirm_link'
+  /** A tracked link that was followed. */
+  | 'link'
   | 'flow'
   | 'import'
   | 'ui'

@@ -56,6 +56,13 @@ export async function removeMerged(tx: Tx, kept: ProfileState, other: ProfileSta
       coalesce(first_id, id)
     from numbered
     on conflict do nothing`.execute(tx)
+  await sql`
+    with gone as (delete from profile_activity where shard = ${from} and profile_id = ${other.id} returning *)
+    insert into profile_activity as a (shard, profile_id, opened_at, clicked_at, opens, clicks)
+    select ${shard}::smallint, ${kept.id}::bigint, opened_at, clicked_at, opens, clicks from gone
+    on conflict (shard, profile_id) do update set opened_at = greatest(a.opened_at, excluded.opened_at),
+      clicked_at = greatest(a.clicked_at, excluded.clicked_at), opens = a.opens + excluded.opens,
+      clicks = a.clicks + excluded.clicks`.execute(tx)
   await removeRows(tx, from, other.id)
 }
 

@@ -4,6 +4,7 @@ import type { Tx } from '../platform/database.ts'
 import { SHARDS, shardOfId, shardOfKey } from '../platform/shard.ts'
 import type { KeyKind, ProfileState } from './change.ts'
 import { type StoredKey, storedKey } from './read.ts'
+import '../activity/tables.ts'
 import './verified.ts'
 import { releaseKeys } from './write.ts'
 
@@ -82,11 +83,22 @@ export async function erase(tx: Tx, state: ProfileState, addressHmac: Buffer | n
   // Messages stay for the statistics, without what they said and to whom.
   await sql`update message set address = '', vars = '{}', context = '{}', options = '{}'
     where shard = ${shard} and profile_id = ${id}`.execute(tx)
+  // Addresses may hold what the person was called.
+  await sql`update message_event set url = null where shard = ${shard} and profile_id = ${id}`.execute(tx)
 }
+
+const OWN_TABLES = [
+  'list_member',
+  'list_left',
+  'template_optout',
+  'verified_profile',
+  'profile_activity',
+  'link_act',
+] as const
 
 /** Deletes a profile's own rows. */
 export async function removeRows(tx: Tx, shard: number, id: number): Promise<void> {
-  for (const table of ['list_member', 'list_left', 'template_optout', 'verified_profile'] as const) {
+  for (const table of OWN_TABLES) {
     await tx.deleteFrom(table).where('shard', '=', shard).where('profile_id', '=', id).execute()
   }
   await tx.deleteFrom('profile').where('shard', '=', shard).where('id', '=', id).execute()

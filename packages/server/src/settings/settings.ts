@@ -30,6 +30,15 @@ export interface Settings {
    * a person is seen at the page. Lifting an opt-out always takes the button.
    */
   confirm_mode: 'button' | 'auto'
+  /**
+   * What a click on a link with `sailthru_lists` or `sailthru_vars` does: act once it is certain that a person clicked,
+   * ask on a page with a button, or nothing. See docs/consent.md.
+   */
+  link_list_mode: 'scored' | 'interstitial' | 'off'
+  /** Domains of the account's own websites, with commas between: links elsewhere change nothing. Empty: any. */
+  site_domains: string
+  /** People who said nothing about open pixels get none, as if they had refused. */
+  pixel_needs_consent: boolean
   /** Opt-out level that the one-click header sets. */
   oneclick_level: 'basic' | 'all'
   /** Postal line at the foot of hosted pages. */
@@ -56,6 +65,9 @@ export const DEFAULTS: Settings = {
   optin_confirm_limit: 5,
   legacy_manage_hash: true,
   confirm_mode: 'button',
+  link_list_mode: 'scored',
+  site_domains: '',
+  pixel_needs_consent: false,
   oneclick_level: 'basic',
   sender_name: '',
   verified_senders: '',
@@ -70,6 +82,7 @@ const CHOICES: { [name in keyof Settings]?: readonly string[] } = {
   api_optin_policy: ['legacy', 'attested', 'confirm'],
   flow_optin_policy: ['evidence', 'legacy'],
   confirm_mode: ['button', 'auto'],
+  link_list_mode: ['scored', 'interstitial', 'off'],
   oneclick_level: ['basic', 'all'],
 }
 
@@ -147,6 +160,10 @@ function parse(name: keyof Settings, text: string): Json | Error {
   if (name === 'verified_senders') {
     const wrong = text.split(',').find((part) => part.trim() !== '' && readPattern(part) === null)
     if (wrong !== undefined) return new Error(`${wrong.trim()} is neither an email address nor a domain`)
+  }
+  if (name === 'site_domains') {
+    const wrong = text.split(',').find((part) => part.trim() !== '' && !URL.canParse(`https://${part.trim()}/`))
+    if (wrong !== undefined) return new Error(`${wrong.trim()} is not a domain`)
   }
   if (name.endsWith('_url') && text !== '' && !URL.canParse(text)) return new Error(`${text} is not a URL`)
   return text

@@ -1,7 +1,7 @@
 import type { Profile } from '@fairlead/zephyr'
 import type { JsonObject } from '../platform/json.ts'
 import type { ProfileState } from '../profiles/change.ts'
-import type { Engagement } from '../profiles/engagement.ts'
+import type { Engagement, SeenLast } from '../profiles/engagement.ts'
 import { describeKeys, sidOf } from '../profiles/ids.ts'
 
 /** What a person bought, in the form that templates read. */
@@ -22,6 +22,7 @@ export function profileData(
   listNames: ReadonlyMap<number, { name: string }>,
   history: PurchaseHistory | null,
   engagement: Engagement,
+  { openedAt, clickedAt }: SeenLast = { openedAt: null, clickedAt: null },
 ): Profile {
   const lists = [...state.lists].flatMap(([id, at]) => {
     const list = listNames.get(id)
@@ -36,6 +37,8 @@ export function profileData(
     optout: state.level,
     engagement,
     signup_time: state.signupAt && unix(state.signupAt),
+    open_time: openedAt && unix(openedAt),
+    click_time: clickedAt && unix(clickedAt),
     purchases: history?.purchases ?? [],
     purchase_incomplete: history?.incomplete ?? null,
     returns: [],

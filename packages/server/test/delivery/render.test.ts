@@ -22,8 +22,14 @@ afterAll(() => fresh.drop())
 function rendered(change: Partial<TemplateFields>, about: Partial<ClaimedMessage> = {}) {
   const fields = { ...EMPTY_FIELDS, ...change }
   const template = { publicName: 'News', fields, message: compileFields(fields, HOST_FUNCTIONS) } as LoadedTemplate
-  const message = { id: 64, profile_id: 1, address: 'ada@example.com', vars: {}, context: {}, options: {}, ...about }
-  const profile = { email: 'ada@example.com', vars: { first_name: 'Ada', tier: 'gold' }, lists: [], optout: 'none' }
+  const message = { id: 64, profile_id: 1, address: 'ada@example.com', vars: {}, options: {}, context: {}, ...about }
+  const profile = {
+    email: 'ada@example.com',
+    vars: { first_name: 'Ada', tier: 'gold' },
+    lists: [],
+    optout: 'none',
+    pixel_tracking_consent: 'opt-out',
+  }
   const env = { now: clock.now(), timeZone: 'Europe/Berlin', engagement: 'dormant' } as Parameters<typeof render>[5]
   const parts = { links, sendIdOf: (id: number) => `s${id}` }
   return render(parts, message as ClaimedMessage, template, profile, new Map([['A', 7]]), env)

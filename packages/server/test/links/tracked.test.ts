@@ -1,4 +1,4 @@
-import { compile } from '@fairlead/zephyr'
+import { compile, type LinkSource } from '@fairlead/zephyr'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadSigningKeys, rotateSigningKey, type SigningKeys } from '../../src/links/keys.ts'
@@ -193,7 +193,7 @@ describe('rewriting', () => {
     const links = tracked.ofMessage(message)
     const env = {
       linkParams: params,
-      link: (url: string, info: never, more: string) => rewriter.html(links, url, info, more),
+      link: (url: string, info: LinkSource, more: string) => rewriter.html(links, url, info, more),
     }
     const out = compile(html).render({ layers: [{ name: 'vars', values: data as never }] }, env)
     return [...out.matchAll(/href\s*=\s*("[^"]*"|'[^']*'|[^\s>]*)/gi)].map(([, quoted]) => {
@@ -282,7 +282,7 @@ describe('rewriting', () => {
   test('for whom nothing is followed, addresses lead where the tracked ones do', () => {
     const env = {
       linkParams: 'b="2"',
-      link: (url: string, info: never, more: string) => rewriter.plain(url, info, more),
+      link: (url: string, info: LinkSource, more: string) => rewriter.plain(url, info, more),
     }
     const html = '<a href="https://a.example/?a=1&amp;sailthru_lists[A]=1"><a href="#x">'
     expect(compile(html).render({}, env)).toBe('<a href="https://a.example/?a=1&amp;b=&quot;2&quot;"><a href="#x">')

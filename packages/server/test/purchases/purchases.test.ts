@@ -84,7 +84,13 @@ describe('completed orders', () => {
     await buy('buyer@example.com', { date: '2030-03-01' })
     const fields = { lifetime: 1, purchases: 5 }
     const { lifetime, purchases } = (await house.get('user', { id: 'buyer@example.com', fields })).body
-    expect(lifetime).toEqual({ lifetime_message: 0, lifetime_purchase: 2, lifetime_purchase_price: 3940 })
+    expect(lifetime).toEqual({
+      lifetime_message: 0,
+      lifetime_open: 0,
+      lifetime_click: 0,
+      lifetime_purchase: 2,
+      lifetime_purchase_price: 3940,
+    })
     expect(purchases.map(({ price }: { price: number }) => price)).toEqual([2140, 1800])
     const one = (await house.get('user', { id: 'buyer@example.com', fields: { purchases: 2 } })).body.purchases
     expect(one).toHaveLength(2)
