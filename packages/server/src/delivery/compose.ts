@@ -5,6 +5,7 @@ import type { LoadedTemplate } from '../templates/templates.ts'
 import type { DkimKey } from './dkim/key.ts'
 import { signDkim } from './dkim/sign.ts'
 import { withOptoutFooter } from './footer.ts'
+import { asciiDomain } from './mime/domain.ts'
 import type { ExtraHeader } from './mime/message.ts'
 import type { MimeWriter } from './mime/writer.ts'
 import type { ClaimedMessage } from './queue.ts'
@@ -47,7 +48,8 @@ export async function compose(parts: ComposeParts, draft: Draft, offers: Capabil
   if (body.html === '' && body.text === '') return { ok: false, problem: 'the template has neither HTML nor text' }
   const from = { name: rendered.fromName || parts.from.name, address: template.fields.from_email || parts.from.address }
   const domain = from.address.slice(from.address.lastIndexOf('@') + 1)
-  const keys = parts.dkim.filter((key) => key.domain === domain.toLowerCase())
+  const signer = asciiDomain(domain).toLowerCase()
+  const keys = parts.dkim.filter((key) => key.domain === signer)
   const sendId = parts.sendIdOf(message.id)
   const given = { ...options.headers }
   const [cc, bcc] = [takeHeader(given, 'cc'), takeHeader(given, 'bcc')]
@@ -65,7 +67,7 @@ export async function compose(parts: ComposeParts, draft: Draft, offers: Capabil
       headers: [
         { name: 'X-Fairlead-Ref', value: sendId },
         ...unsubscribeHeaders(parts, draft),
-        ...Object.entries(given).map(([name, value]) => ({ name, value })),
+        ...Object.entries(given).map(([name, value]) => ({ name, value, oneLine: /^list-unsubscribe/i.test(name) })),
       ],
       html: draft.textOnly || body.html === '' ? undefined : body.html,
       text: body.text === '' ? undefined : body.text,

@@ -291,7 +291,7 @@ create index message_in_doubt on message (campaign_id) where state = 'in_doubt';
 
 create index message_by_profile on message (shard, profile_id, id);
 
-create unique index message_dedupe on message (shard, dedupe_key) where dedupe_key is not null;
+create unique index message_dedupe on message (shard, profile_id, dedupe_key) where dedupe_key is not null;
 
 create index message_confirmation on message (lower(address), created_at) where kind = 'optin';
 
@@ -326,11 +326,6 @@ create table campaign (
   revision_ids int[] not null default '{}',
   repeat_id int,
   occurs_at timestamptz,
-  fill_list int not null default 0,
-  fill_shard smallint not null default 0,
-  fill_profile bigint not null default 0,
-  fill_turn timestamptz,
-  filled_at timestamptz,
   started_at timestamptz,
   stopped_at timestamptz,
   created_at timestamptz not null,
@@ -344,6 +339,14 @@ create index campaign_scheduled on campaign (scheduled_for) where status = 'sche
 create index campaign_open on campaign (id) where status in ('sending', 'cancelled') and stopped_at is null;
 
 create unique index campaign_occurrence on campaign (repeat_id, occurs_at) where repeat_id is not null;
+
+create table campaign_fill (
+  campaign_id int primary key,
+  place int not null default 0,
+  shard smallint not null default 0,
+  profile_id bigint not null default 0,
+  turn_at timestamptz
+);
 
 create table campaign_repeat (
   id int generated always as identity primary key,

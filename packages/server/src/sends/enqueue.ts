@@ -151,13 +151,14 @@ async function insertMessages(
       select shard, id, profile_id, template_id, revision_id, kind, origin, address, vars, options, context, priority,
         'queued', scheduled_for, coalesce(scheduled_for, ${now}::timestamptz), ${now}::timestamptz, limit_name, dedupe_key
       from wanted order by n
-      on conflict (shard, dedupe_key) where dedupe_key is not null do nothing
+      on conflict (shard, profile_id, dedupe_key) where dedupe_key is not null do nothing
       returning id)
     select wanted.id, present.id as existing, inserted.id is not null as inserted
     from wanted
     left join inserted on inserted.id = wanted.id
     left join message present on wanted.dedupe_key is not null
-      and present.shard = wanted.shard and present.dedupe_key = wanted.dedupe_key
+      and present.shard = wanted.shard and present.profile_id = wanted.profile_id
+      and present.dedupe_key = wanted.dedupe_key
     order by wanted.n`.execute(q)
   // A duplicate within this very batch is not visible to the statement that wrote its first.
   const late = rows.some((row) => !row.inserted && row.existing === null)
@@ -165,18 +166,19 @@ async function insertMessages(
   return rows.map((row, n) => {
     if (row.inserted) return { messageId: row.id, duplicate: false }
     const { profileId, dedupeKey } = open[n]!.request
-    return { messageId: row.existing ?? known!.get(`${shardOfId(profileId)}:${dedupeKey}`)!, duplicate: true }
+    return { messageId: row.existing ?? known!.get(`${profileId}:${dedupeKey}`)!, duplicate: true }
   })
 }
 
 async function idsByDedupeKey(q: Queryable, open: readonly OpenRequest[]): Promise<Map<string, number>> {
   const keyed = open.filter(({ request }) => request.dedupeKey !== undefined)
-  const { rows } = await sql<{ shard: number; dedupe_key: string; id: number }>`
-    select m.shard, m.dedupe_key, m.id
+  const { rows } = await sql<{ profile_id: number; dedupe_key: string; id: number }>`
+    select m.profile_id, m.dedupe_key, m.id
     from unnest(${keyed.map(({ request }) => shardOfId(request.profileId))}::smallint[],
-      ${keyed.map(({ request }) => request.dedupeKey)}::text[]) as w(shard, dedupe_key)
-    join message m using (shard, dedupe_key)`.execute(q)
-  return new Map(rows.map((row) => [`${row.shard}:${row.dedupe_key}`, row.id]))
+      ${keyed.map(({ request }) => request.profileId)}::bigint[], ${keyed.map(({ request }) => request.dedupeKey)}::text[])
+      as w(shard, profile_id, dedupe_key)
+    join message m using (shard, profile_id, dedupe_key)`.execute(q)
+  return new Map(rows.map((row) => [`${row.profile_id}:${row.dedupe_key}`, row.id]))
 }
 
 function priorityOf({ request, kind }: OpenRequest): number {
