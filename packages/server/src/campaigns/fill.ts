@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Database, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
 import { PRIORITY } from '../sends/enqueue.ts'
@@ -23,18 +23,13 @@ export interface Filling {
   plan: Partial<CampaignPlan>
   revision_ids: number[]
   started_at: Date
-  fill_list: number
-  fill_shard: number
-  fill_profile: number
+  place: number
+  shard: number
+  profile_id: number
 }
 
-/** How far it got after a chunk. */
-interface Position {
-  list: number
-  shard: number
-  profileId: number
-  isEnd: boolean
-}
+/** How far it got after a chunk; null: all recipients are written. */
+type Position = { place: number; shard: number; profileId: number } | null
 
 /**
  * Writes the next chunk of the campaign that has waited longest for its turn. A campaign that another worker is busy
@@ -47,9 +42,10 @@ export async function fillChunk(db: Database, now: Date, size = CHUNK): Promise<
   try {
     return await db.transaction().execute(async (tx) => {
       const { rows } = await sql<Filling>`
-        select id, list_ids, suppress_ids, plan, revision_ids, started_at, fill_list, fill_shard, fill_profile
-        from campaign where status = 'sending' and stopped_at is null and filled_at is null
-        order by fill_turn nulls first, id limit 1 for update skip locked`.execute(tx)
+        select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.shard, f.profile_id
+        from campaign_fill f join campaign c on c.id = f.campaign_id
+        where c.status = 'sending'
+        order by f.turn_at nulls first, c.id limit 1 for update of f skip locked`.execute(tx)
       const campaign = rows[0]
       if (!campaign) return false
       id = campaign.id
@@ -58,22 +54,20 @@ export async function fillChunk(db: Database, now: Date, size = CHUNK): Promise<
     })
   } catch (error) {
     // A campaign that cannot go on must not keep the others from their turn.
-    if (id !== null) await sql`update campaign set fill_turn = ${now} where id = ${id}`.execute(db)
+    if (id !== null) await sql`update campaign_fill set turn_at = ${now} where campaign_id = ${id}`.execute(db)
     throw error
   }
 }
 
 async function writeNext(tx: Tx, campaign: Filling, now: Date, size: number): Promise<void> {
-  const { fill_list: list, fill_shard: shard, fill_profile: profileId } = campaign
-  const listId = campaign.list_ids[list]
+  const { list_ids, place, shard, profile_id: profileId } = campaign
+  const listId = list_ids[place]
   const part =
     listId === undefined
       ? { members: [], last: null }
       : await readMembers(tx, listId, { shard, profileId }, size, ruleOf(campaign))
-  const next: Position = part.last
-    ? { list, ...part.last, isEnd: false }
-    : { list: list + 1, shard: 0, profileId: 0, isEnd: list + 1 >= campaign.list_ids.length }
-  await writeRecipients(tx, campaign, part.members, next, now)
+  const following = place + 1 < list_ids.length ? { place: place + 1, shard: 0, profileId: 0 } : null
+  await writeRecipients(tx, campaign, part.members, part.last ? { place, ...part.last } : following, now)
 }
 
 /** What the plan says of whom to pass over. */
@@ -98,10 +92,7 @@ export async function writeRecipients(
   )
   const due = wanted.map(({ profileId }) => dueAt(campaign, profileId, hours, now))
   await sql`
-    with moved as (
-      update campaign set fill_list = ${next.list}, fill_shard = ${next.shard}, fill_profile = ${next.profileId},
-        fill_turn = ${now}, filled_at = case when ${next.isEnd} then ${now}::timestamptz end
-      where id = ${campaign.id})
+    with moved as (${moveTo(campaign.id, next, now)})
     insert into message (shard, id, profile_id, campaign_id, revision_id, kind, origin, address, priority, state,
       due_at, created_at, settled_at, reason)
     select w.shard, nextval('message_number') * 64 + w.shard, w.profile_id, ${campaign.id}, w.revision_id, 'campaign',
@@ -112,6 +103,14 @@ export async function writeRecipients(
       ${wanted.map(({ email }) => email ?? '')}::text[], ${due}::timestamptz[], ${reasons}::text[])
       as w(shard, profile_id, revision_id, address, due_at, reason)
     on conflict (shard, campaign_id, profile_id) where campaign_id is not null do nothing`.execute(tx)
+}
+
+function moveTo(campaignId: number, next: Position, now: Date): RawBuilder<unknown> {
+  if (next === null) return sql`delete from campaign_fill where campaign_id = ${campaignId}`
+  const { place, shard, profileId } = next
+  return sql`
+    update campaign_fill set place = ${place}, shard = ${shard}, profile_id = ${profileId}, turn_at = ${now}
+    where campaign_id = ${campaignId}`
 }
 
 const HOUR = 3_600_000

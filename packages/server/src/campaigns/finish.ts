@@ -6,13 +6,18 @@ const CANCELLED_AT_ONCE = 5_000
 
 /**
  * Takes back waiting messages of campaigns that were cancelled, some at a time. They cannot go out any more since the
- * cancelling itself; this is what the record says of them.
+ * cancelling itself; this is what the record says of them. A chunk of recipients that is being written meanwhile holds
+ * its place until it is done, and so is seen before the campaign ends.
  *
  * @returns how many
  */
 export async function cancelWaiting(db: Database, now: Date, size = CANCELLED_AT_ONCE): Promise<number> {
   const { rows } = await sql<{ n: number }>`
-    with waiting as (
+    with unwritten as (
+      delete from campaign_fill where campaign_id in (
+        select f.campaign_id from campaign_fill f join campaign c on c.id = f.campaign_id
+        where c.status = 'cancelled' for update of f skip locked)
+    ), waiting as (
       select m.shard, m.id from campaign c cross join lateral (
         select shard, id from message where campaign_id = c.id and state in ('queued', 'deferred')
         limit ${size} for update skip locked) m
@@ -25,7 +30,7 @@ export async function cancelWaiting(db: Database, now: Date, size = CANCELLED_AT
 }
 
 /**
- * Ends campaigns that have no unfinished message: a question to the messages themselves, so that no counter can be
+ * Ends campaigns whose recipients are all written and that have no unfinished message: a question to the messages themselves, so that no counter can be
  * wrong. What is in doubt is finished until an operator decides otherwise.
  *
  * @returns ids of those that ended now
@@ -33,7 +38,8 @@ export async function cancelWaiting(db: Database, now: Date, size = CANCELLED_AT
 export async function completeFinished(db: Database, now: Date): Promise<number[]> {
   const { rows } = await sql<{ id: number }>`
     update campaign c set status = case c.status when 'sending' then 'sent' else c.status end, stopped_at = ${now}
-    where (c.status = 'sending' and c.filled_at is not null or c.status = 'cancelled') and c.stopped_at is null
+    where c.status in ('sending', 'cancelled') and c.stopped_at is null
+      and not exists (select from campaign_fill where campaign_id = c.id)
       and not exists (select from message where campaign_id = c.id and state in ('queued', 'deferred'))
       and not exists (select from message where campaign_id = c.id and state in ('leased', 'attempting'))
     returning c.id`.execute(db)

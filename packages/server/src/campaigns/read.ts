@@ -15,7 +15,6 @@ export interface Campaign {
   scheduledFor: Date | null
   revisionIds: number[]
   repeatId: number | null
-  filledAt: Date | null
   startedAt: Date | null
   stoppedAt: Date | null
   createdAt: Date
@@ -86,7 +85,6 @@ export const fromRow = (row: CampaignRow): Campaign => ({
   scheduledFor: row.scheduled_for,
   revisionIds: row.revision_ids,
   repeatId: row.repeat_id,
-  filledAt: row.filled_at,
   startedAt: row.started_at,
   stoppedAt: row.stopped_at,
   createdAt: row.created_at,

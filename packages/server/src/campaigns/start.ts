@@ -42,8 +42,8 @@ async function startOne(parts: StartParts, tx: Tx, now: Date): Promise<{ id: num
     return { id, problem }
   }
   await sql`
-    update campaign set status = 'sending', started_at = ${now}, fill_list = 0, fill_shard = 0, fill_profile = 0
-    where id = ${id}`.execute(tx)
+    with begun as (insert into campaign_fill (campaign_id) values (${id}))
+    update campaign set status = 'sending', started_at = ${now} where id = ${id}`.execute(tx)
   await sql`update list set sent_at = ${now} where id = any(${begun.listIds}::int[])`.execute(tx)
   await writeSeeds(parts, tx, begun, now)
   return { id, problem: null }
@@ -72,6 +72,8 @@ async function withContentOfNow(
   return { problem: null, begun: await withFrozenContent(tx, { ...campaign, content }, now) }
 }
 
+const START = { place: 0, shard: 0 }
+
 /** Seeds come before everybody else, and only once if they are on the list too. */
 async function writeSeeds({ profiles }: StartParts, tx: Tx, campaign: Campaign, now: Date): Promise<void> {
   const { seedEmails } = campaign.plan
@@ -90,9 +92,8 @@ async function writeSeeds({ profiles }: StartParts, tx: Tx, campaign: Campaign, 
     plan: campaign.plan,
     revision_ids: campaign.revisionIds,
     started_at: now,
-    fill_list: 0,
-    fill_shard: 0,
-    fill_profile: 0,
+    ...START,
+    profile_id: 0,
   }
-  await writeRecipients(tx, filling, people, { list: 0, shard: 0, profileId: 0, isEnd: false }, now)
+  await writeRecipients(tx, filling, people, { ...START, profileId: 0 }, now)
 }

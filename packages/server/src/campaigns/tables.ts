@@ -74,14 +74,6 @@ export interface CampaignTable {
   repeat_id: number | null
   /** Which occurrence of its repeat it is. */
   occurs_at: Date | null
-  /** How far its recipients are written: the place in `list_ids`, and the last member there. */
-  fill_list: number
-  fill_shard: number
-  fill_profile: number
-  /** When the last chunk of recipients was written: the longest ago goes next. */
-  fill_turn: Date | null
-  /** All recipients have a row. */
-  filled_at: Date | null
   started_at: Date | null
   stopped_at: Date | null
   created_at: Date
@@ -90,6 +82,20 @@ export interface CampaignTable {
   modified_by: string | null
   /** Why it went back to being a draft instead of beginning. */
   problem: string | null
+}
+
+/**
+ * How far the recipients of a campaign are written; gone when all are. Apart from the campaign, so that who pauses or
+ * cancels one never waits for a chunk of recipients to be written.
+ */
+export interface FillTable {
+  campaign_id: number
+  /** Place in `list_ids`, and the last member there. */
+  place: number
+  shard: number
+  profile_id: number
+  /** When the last chunk was written: the longest ago goes next. */
+  turn_at: Date | null
 }
 
 /** When a repeat occurs. */
@@ -135,6 +141,7 @@ export interface RepeatTable {
 declare module '../platform/database.ts' {
   interface Schema {
     campaign: CampaignTable
+    campaign_fill: FillTable
     campaign_repeat: RepeatTable
   }
 }
