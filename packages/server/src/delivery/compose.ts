@@ -78,7 +78,8 @@ export async function compose(parts: ComposeParts, draft: Draft, offers: Capabil
   if (!written.ok) return { ok: false, problem: written.problem }
   const raw = keys.length === 0 ? written.raw : await signed(written.raw, keys, draft.now)
   const sender = parts.returnPathOf?.(message.id) ?? from.address
-  return { ok: true, composed: { envelope: { from: sender, to: written.recipients, envelopeId: sendId }, raw } }
+  const envelope = { from: sender, to: written.recipients, envelopeId: sendId }
+  return { ok: true, composed: { envelope, raw, traits: written } }
 }
 
 async function signed(raw: Buffer, keys: readonly DkimKey[], now: Date): Promise<Buffer> {

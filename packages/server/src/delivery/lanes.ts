@@ -17,7 +17,8 @@ export interface Lanes {
 export interface LaneParts {
   count: number
   supply: Supply
-  connect: () => Promise<Connection>
+  /** @param signal aborts when nobody waits any more */
+  connect: (signal: AbortSignal) => Promise<Connection>
   /** Writes the message for what this connection's server can take, and hands it over. */
   hand: (ready: ReadyMessage, connection: Connection) => Promise<TransmitOutcome>
   /** What an outcome tells about the speed that the recipient's domain likes. */
@@ -42,6 +43,7 @@ export function createLanes(parts: LaneParts): Lanes {
   const spare: Connection[] = []
   const resting = new Set<() => void>()
   const queue: Array<() => void> = []
+  const cutOff = new AbortController()
   let connecting = 0
   let isStopping = false
 
@@ -49,7 +51,7 @@ export function createLanes(parts: LaneParts): Lanes {
     const lent = spare.pop()
     if (lent) return lent
     try {
-      const connection = await connect()
+      const connection = await connect(cutOff.signal)
       open.add(connection)
       return connection
     } catch (error) {
@@ -122,6 +124,7 @@ export function createLanes(parts: LaneParts): Lanes {
       isStopping = true
       for (const wake of resting) wake()
       const cut = setTimeout(() => {
+        cutOff.abort()
         for (const connection of open) connection.close()
       }, patience)
       await Promise.all(lanes)

@@ -54,7 +54,8 @@ export function createOutlets(parts: OutletParts): Outlets {
       ...parts,
       count,
       // A relay that is known to be down is tried by `tryClosed` alone.
-      connect: () => (gate.isOpen() ? openConnection(relay) : Promise.reject(new Error('the relay is down'))),
+      connect: (signal) =>
+        gate.isOpen() ? openConnection(relay, { signal }) : Promise.reject(new Error('the relay is down')),
       unreachable(error, alone) {
         if (gate.isOpen()) failed()
         if (!alone || !gate.isOpen()) return
