@@ -24,8 +24,8 @@ export interface Filling {
   revision_ids: number[]
   started_at: Date
   place: number
-  shard: number
-  profile_id: number
+  after_shard: number
+  after_profile: number
 }
 
 /** How far it got after a chunk; null: all recipients are written. */
@@ -42,7 +42,8 @@ export async function fillChunk(db: Database, now: Date, size = CHUNK): Promise<
   try {
     return await db.transaction().execute(async (tx) => {
       const { rows } = await sql<Filling>`
-        select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.shard, f.profile_id
+        select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.after_shard,
+          f.after_profile
         from campaign_fill f join campaign c on c.id = f.campaign_id
         where c.status = 'sending'
         order by f.turn_at nulls first, c.id limit 1 for update of f skip locked`.execute(tx)
@@ -60,7 +61,7 @@ export async function fillChunk(db: Database, now: Date, size = CHUNK): Promise<
 }
 
 async function writeNext(tx: Tx, campaign: Filling, now: Date, size: number): Promise<void> {
-  const { list_ids, place, shard, profile_id: profileId } = campaign
+  const { list_ids, place, after_shard: shard, after_profile: profileId } = campaign
   const listId = list_ids[place]
   const part =
     listId === undefined
@@ -109,7 +110,7 @@ function moveTo(campaignId: number, next: Position, now: Date): RawBuilder<unkno
   if (next === null) return sql`delete from campaign_fill where campaign_id = ${campaignId}`
   const { place, shard, profileId } = next
   return sql`
-    update campaign_fill set place = ${place}, shard = ${shard}, profile_id = ${profileId}, turn_at = ${now}
+    update campaign_fill set place = ${place}, after_shard = ${shard}, after_profile = ${profileId}, turn_at = ${now}
     where campaign_id = ${campaignId}`
 }
 

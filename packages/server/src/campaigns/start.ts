@@ -72,8 +72,6 @@ async function withContentOfNow(
   return { problem: null, begun: await withFrozenContent(tx, { ...campaign, content }, now) }
 }
 
-const START = { place: 0, shard: 0 }
-
 /** Seeds come before everybody else, and only once if they are on the list too. */
 async function writeSeeds({ profiles }: StartParts, tx: Tx, campaign: Campaign, now: Date): Promise<void> {
   const { seedEmails } = campaign.plan
@@ -92,8 +90,9 @@ async function writeSeeds({ profiles }: StartParts, tx: Tx, campaign: Campaign, 
     plan: campaign.plan,
     revision_ids: campaign.revisionIds,
     started_at: now,
-    ...START,
-    profile_id: 0,
+    place: 0,
+    after_shard: 0,
+    after_profile: 0,
   }
-  await writeRecipients(tx, filling, people, { ...START, profileId: 0 }, now)
+  await writeRecipients(tx, filling, people, { place: 0, shard: 0, profileId: 0 }, now)
 }

@@ -92,8 +92,8 @@ export interface FillTable {
   campaign_id: number
   /** Place in `list_ids`, and the last member there. */
   place: number
-  shard: number
-  profile_id: number
+  after_shard: number
+  after_profile: number
   /** When the last chunk was written: the longest ago goes next. */
   turn_at: Date | null
 }

@@ -343,8 +343,8 @@ create unique index campaign_occurrence on campaign (repeat_id, occurs_at) where
 create table campaign_fill (
   campaign_id int primary key,
   place int not null default 0,
-  shard smallint not null default 0,
-  profile_id bigint not null default 0,
+  after_shard smallint not null default 0,
+  after_profile bigint not null default 0,
   turn_at timestamptz
 );
 
