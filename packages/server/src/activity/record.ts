@@ -52,9 +52,7 @@ export function createRecorder(parts: { db: Database; log: Log; metrics: Metrics
   const { db, log, metrics } = parts
   const counted = metrics.counter('fairlead_activity_total', 'Opens and clicks that were seen', ['type'])
   const lost = metrics.counter('fairlead_activity_lost_total', 'Opens and clicks that could not be kept').of()
-  metrics.reading('gauge', 'fairlead_activity_waiting', 'Opens and clicks not written yet', [], () => [
-    [[], waiting.length],
-  ])
+  metrics.gauge('fairlead_activity_waiting', 'Opens and clicks not written yet', [], () => [[[], waiting.length]])
   let waiting: Waiting[] = []
   let timer: NodeJS.Timeout | null = null
   let writing: Promise<void> | null = null

@@ -82,7 +82,7 @@ function kindNow(message: ClaimedMessage, template: LoadedTemplate): MessageKind
 }
 
 /** The revision that was accepted, or for scheduled messages the current one. */
-async function loadTemplates(
+export async function loadTemplates(
   { templates }: PrepareParts,
   messages: readonly ClaimedMessage[],
 ): Promise<Map<ClaimedMessage, LoadedTemplate>> {
@@ -105,7 +105,8 @@ async function loadTemplates(
   return found
 }
 
-interface Facts {
+/** What templates may read of the people behind some messages. */
+export interface Facts {
   profiles: Map<number, ProfileState>
   listNames: Map<number, { name: string }>
   histories: Map<number, PurchaseHistory>
@@ -113,7 +114,7 @@ interface Facts {
 }
 
 /** People with what templates may read of them, for all messages together. */
-async function loadFacts(
+export async function loadFacts(
   { db, lists, histories }: PrepareParts,
   messages: readonly ClaimedMessage[],
   templates: ReadonlyMap<ClaimedMessage, LoadedTemplate>,
@@ -173,23 +174,10 @@ async function make(
   template: LoadedTemplate,
   state: ProfileState,
   facts: Facts,
-  { now, settings }: { now: Date; settings: Settings },
+  env: { now: Date; settings: Settings },
 ): Promise<Prepared> {
-  // Nothing is rendered for an address that bounced for good, so only the person's own doings count here.
-  const activity = facts.activities.get(state.id) ?? NO_ACTIVITY
-  const engagement = engagementOf(state, 'ok', now, activity)
-  const profile = profileData(state, facts.listNames, facts.histories.get(state.id) ?? null, engagement, activity)
-  const { timezone: timeZone, pixel_needs_consent: pixelNeedsConsent } = settings
-  const attempt = (lists: ReadonlyMap<string, number>): RenderOutcome => {
-    try {
-      return render(parts, message, template, profile, lists, { now, timeZone, engagement, pixelNeedsConsent })
-    } catch (error) {
-      return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
-    }
-  }
-  let outcome = attempt(new Map())
-  // Rendering cannot wait for the database, so it says which lists it wants and is done once more with them.
-  if (outcome.kind === 'needs') outcome = attempt(await parts.lists.ensure(outcome.lists))
+  const { now } = env
+  const outcome = await renderFor(parts, message, template, state, facts, env)
   if (outcome.kind === 'stopped') return ended(message, 'cancelled', outcome.reason)
   if (outcome.kind === 'failed') return ended(message, 'failed', 'render', outcome.reason)
   if (outcome.kind === 'needs') return ended(message, 'failed', 'render', `unknown lists: ${outcome.lists.join(', ')}`)
@@ -203,6 +191,33 @@ async function make(
     now,
   }
   return { kind: 'ready', ready: { message, template, draft } }
+}
+
+/** Renders a message for one person. */
+export async function renderFor(
+  parts: PrepareParts,
+  message: ClaimedMessage,
+  template: LoadedTemplate,
+  state: ProfileState,
+  facts: Facts,
+  { now, settings, inBrowser }: { now: Date; settings: Settings; inBrowser?: boolean },
+): Promise<RenderOutcome> {
+  // Nothing is rendered for an address that bounced for good, so only the person's own doings count here.
+  const activity = facts.activities.get(state.id) ?? NO_ACTIVITY
+  const engagement = engagementOf(state, 'ok', now, activity)
+  const profile = profileData(state, facts.listNames, facts.histories.get(state.id) ?? null, engagement, activity)
+  const { timezone: timeZone, pixel_needs_consent: pixelNeedsConsent } = settings
+  const env = { now, timeZone, engagement, pixelNeedsConsent, inBrowser }
+  const attempt = (lists: ReadonlyMap<string, number>): RenderOutcome => {
+    try {
+      return render(parts, message, template, profile, lists, env)
+    } catch (error) {
+      return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
+    }
+  }
+  const outcome = attempt(new Map())
+  // Rendering cannot wait for the database, so it says which lists it wants and is done once more with them.
+  return outcome.kind === 'needs' ? attempt(await parts.lists.ensure(outcome.lists)) : outcome
 }
 
 function ended(

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { compile, type Data, type Template } from '@fairlead/zephyr'
 
 /** Our own pages, as files beside this one. */
-export type BuiltInName = 'optout' | 'saved' | 'confirm' | 'signup-confirm' | 'address' | 'notice'
+export type BuiltInName = 'optout' | 'saved' | 'confirm' | 'signup-confirm' | 'address' | 'follow' | 'notice'
 
 export interface BuiltIn {
   render(name: BuiltInName, data: Data): string
@@ -13,7 +13,7 @@ export interface BuiltIn {
   scripts: string
 }
 
-const NAMES: readonly BuiltInName[] = ['optout', 'saved', 'confirm', 'signup-confirm', 'address', 'notice']
+const NAMES: readonly BuiltInName[] = ['optout', 'saved', 'confirm', 'signup-confirm', 'address', 'follow', 'notice']
 
 /** Compiles all of them, once per process. */
 export function loadBuiltIn(): BuiltIn {

@@ -5,7 +5,9 @@ import { appOptions, defaultBodyLimit, defaultFileLimit, registerApi } from '../
 import { apiEndpoints } from '../api/endpoints/index.ts'
 import { documentedLimits, type RateLimits } from '../api/rate-limit.ts'
 import { registerPages } from '../pages/door.ts'
+import { loadHistories } from '../purchases/history.ts'
 import type { Services } from '../services.ts'
+import { registerTracking } from '../tracking/door.ts'
 import { registerHealth } from './health.ts'
 import { countRequests } from './http-metrics.ts'
 import { closeListener, listen } from './listen.ts'
@@ -36,6 +38,7 @@ export function buildWeb(services: Services): FastifyInstance {
   countRequests(app, metrics, Object.keys(endpoints))
   registerHealth(app, db)
   registerPages(app, services)
+  registerTracking(app, { ...services, histories: loadHistories })
   registerDocs(app, endpoints, own.version, config.publicUrl)
   registerApi(app, {
     endpoints,

@@ -1,3 +1,4 @@
+import { createActivityLoop } from '../activity/loop.ts'
 import { createCampaignLoop } from '../campaigns/loop.ts'
 import { createDelivery } from '../delivery/loop.ts'
 import { createMimeWriter } from '../delivery/mime/writer.ts'
@@ -40,6 +41,7 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       wakeDelivery: () => waker.wake('delivery'),
       onWake: (hear) => listener.on('campaigns', hear),
     }),
+    createActivityLoop(services),
     createPostbackLoop({ ...services, publicUrl: config.publicUrl }),
     createFlowLoop({
       ...flows,
