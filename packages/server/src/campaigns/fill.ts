@@ -15,6 +15,12 @@ import { placeFor, variantFor } from './variants.ts'
 /** Members of a list in one chunk: large enough to be fast, small enough to hold up a pause by moments only. */
 export const CHUNK = 5_000
 
+/**
+ * So many messages are written before they can be sent: enough that sending never waits, and no more, as writing a
+ * million rows at once would take from sending the very machine that it needs, and decide about people hours too soon.
+ */
+const READ_AHEAD = 20_000
+
 /** A campaign whose recipients are being written. */
 export interface Filling {
   id: number
@@ -33,11 +39,13 @@ type Position = { place: number; shard: number; profileId: number } | null
 
 /**
  * Writes the next chunk of the campaign that has waited longest for its turn. A campaign that another worker is busy
- * with is passed over.
+ * with is passed over, and so is one that is far ahead of its sending.
  *
+ * @param size members in the chunk
+ * @param ahead messages of a campaign that may be due and wait
  * @returns false when there was nothing to write
  */
-export async function fillChunk(db: Database, now: Date, size = CHUNK): Promise<boolean> {
+export async function fillChunk(db: Database, now: Date, size = CHUNK, ahead = READ_AHEAD): Promise<boolean> {
   let id: number | null = null
   try {
     return await db.transaction().execute(async (tx) => {
@@ -45,7 +53,9 @@ export async function fillChunk(db: Database, now: Date, size = CHUNK): Promise<
         select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.after_shard,
           f.after_profile
         from campaign_fill f join campaign c on c.id = f.campaign_id
-        where c.status = 'sending'
+        where c.status = 'sending' and (select count(*) from (
+            select from message m where m.campaign_id = c.id and m.state in ('queued', 'deferred') and m.due_at <= ${now}
+            limit ${ahead}) as waiting) < ${ahead}
         order by f.turn_at nulls first, c.id limit 1 for update of f skip locked`.execute(tx)
       const campaign = rows[0]
       if (!campaign) return false

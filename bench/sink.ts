@@ -1,0 +1,25 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+
+/** A mail server in a process of its own that takes everything, and counts. */
+export interface Sink {
+  port: number
+  /** Messages and bytes of content so far. */
+  count(): Promise<{ messages: number; bytes: number }>
+  stop(): void
+}
+
+/** @param latency milliseconds that it takes for each answer */
+export async function startSink(latency = 0): Promise<Sink> {
+  const child = fork(new URL('smtp-sink.ts', import.meta.url), [String(latency)], { execArgv: [] })
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+  return {
+    port,
+    async count() {
+      child.send('count')
+      const [counts] = (await once(child, 'message')) as [{ messages: number; bytes: number }]
+      return counts
+    },
+    stop: () => child.disconnect(),
+  }
+}
