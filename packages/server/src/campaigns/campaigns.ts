@@ -71,7 +71,7 @@ export function createCampaigns(parts: CampaignParts): Campaigns {
     },
 
     async control(id, what, by) {
-      const outcome = await control(db, id, what, by, clock.now())
+      const outcome = await controlCampaign(db, id, what, by, clock.now())
       if (outcome.ok) wake()
       if (outcome.ok && what === 'resume') wakeDelivery()
       return outcome
@@ -161,7 +161,14 @@ const CONTROLS: { [what in Control]: { from: CampaignStatus[]; to: CampaignStatu
   cancel: { from: ['scheduled', 'sending', 'paused'], to: 'cancelled' },
 }
 
-async function control(q: Queryable, id: number, what: Control, by: string | null, now: Date): Promise<ControlOutcome> {
+/** Stops or goes on with a campaign. Workers see it by themselves within half a second. */
+export async function controlCampaign(
+  q: Queryable,
+  id: number,
+  what: Control,
+  by: string | null,
+  now: Date,
+): Promise<ControlOutcome> {
   const { from, to } = CONTROLS[what]
   const { numAffectedRows } = await sql`
     update campaign set status = ${to}, modified_at = ${now}, modified_by = ${by}

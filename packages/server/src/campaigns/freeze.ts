@@ -13,9 +13,17 @@ import type { Variant } from './tables.ts'
  * @returns ids of revisions: the campaign's own content, then its variants
  */
 export async function freeze(q: Queryable, campaign: Campaign, now: Date): Promise<number[]> {
-  const { id, name, content, plan, listIds } = campaign
-  const lists = await sql<{ name: string }>`select name from list where id = ${listIds[0] ?? 0}`.execute(q)
-  const label: CampaignLabel = { id, name, list: lists.rows[0]?.name ?? '', vars: plan.vars }
+  const { id, name, content, plan, listIds, suppressIds } = campaign
+  const lists = await sql<{ id: number; name: string }>`
+    select id, name from list where id = any(${[...listIds, ...suppressIds]}::int[])`.execute(q)
+  const names = new Map(lists.rows.map((row) => [row.id, row.name]))
+  const label: CampaignLabel = {
+    id,
+    name,
+    list: names.get(listIds[0] ?? 0) ?? '',
+    suppressList: suppressIds.flatMap((one) => names.get(one) ?? []).join(', '),
+    vars: plan.vars,
+  }
   const contents = [content, ...plan.variants.map((variant) => variant.content)].map((one) => JSON.stringify(one))
   const { rows } = await sql<{ id: number }>`
     insert into template_revision (campaign, fields, created_at)

@@ -78,9 +78,14 @@ export function render(
   const data = dataOf({
     standard,
     profile,
-    vars: message.vars,
+    vars: template.campaign ? { ...template.campaign.vars, ...message.vars } : message.vars,
     event: isObject(event) && isObject(event.vars) ? event.vars : undefined,
-    named: { purchase: purchase ?? null, event: event ?? null, blast: null, template: template.publicName },
+    named: {
+      purchase: purchase ?? null,
+      event: event ?? null,
+      blast: blastOf(template),
+      template: template.publicName,
+    },
   })
   const seconds = Math.floor(env.now.getTime() / 1000)
   const environment: Env = {
@@ -111,6 +116,13 @@ export function render(
     if (error instanceof RenderError) return { kind: 'failed', reason: error.message }
     throw error
   }
+}
+
+/** What a campaign's content may say of the campaign; triggered mail has none. */
+function blastOf({ campaign, fields }: LoadedTemplate): JsonObject | null {
+  if (!campaign) return null
+  const { id, name, list, suppressList } = campaign
+  return { id, name, list, suppress_list: suppressList, from_email: fields.from_email, from_name: fields.from_name }
 }
 
 /** Lists that were asked for without sufficient proof: the confirmation that a flow mails joins them again. */

@@ -43,6 +43,8 @@ export interface CampaignLabel {
   name: string
   /** Name of the list it goes to. */
   list: string
+  /** Names of the lists whose members are left out, with commas between. */
+  suppressList: string
   /** Replacement vars that hold for all recipients. */
   vars: JsonObject
 }
