@@ -26,8 +26,8 @@ export interface Author {
 /** One decision about the account that changes whom it may write to. */
 export interface AuditEntry extends Author {
   at: Date
-  action: 'template_kind' | 'address_block' | 'setting'
-  /** The template, the address or domain, the setting. */
+  action: 'template_kind' | 'address_block' | 'setting' | 'delivery_hold' | 'in_doubt'
+  /** The template, the address or domain, the setting, what is held, the campaign. */
   subject: string
   from: string | null
   to: string | null
@@ -36,7 +36,7 @@ export interface AuditEntry extends Author {
 
 /**
  * Writes down what somebody decided for many people at once: which templates reach those who left marketing, which
- * addresses are blocked, which policies hold. The consent ledger has a chain for each person and no place for these.
+ * addresses are blocked, which policies hold, what is kept back. The consent ledger has a chain for each person and no place for these.
  * Rows can never be changed or removed. Call it in the transaction of the change.
  */
 export async function writeAudit(q: Queryable, entry: AuditEntry): Promise<void> {

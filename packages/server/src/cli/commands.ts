@@ -13,6 +13,7 @@ export const commands: Array<{ name: string; load: () => Promise<{ command: CliC
   { name: 'block', load: () => import('./block.ts') },
   { name: 'page', load: () => import('./page.ts') },
   { name: 'mail', load: () => import('./mail.ts') },
+  { name: 'queue', load: () => import('./queue.ts') },
   { name: 'flow', load: () => import('./flow.ts') },
   { name: 'campaign', load: () => import('./campaign.ts') },
   { name: 'signal', load: () => import('./signal.ts') },

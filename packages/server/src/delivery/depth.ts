@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { Family } from '../platform/metrics.ts'
@@ -38,8 +38,15 @@ export interface DepthRow {
  * was ever sent.
  */
 export async function readDepth(q: Queryable, now: Date): Promise<DepthRow[]> {
+  const { rows } = await depthQuery(now).execute(q)
+  const place = (row: DepthRow) => STANDINGS.indexOf(row.standing) * 2 + KINDS.indexOf(row.kind)
+  return rows.sort((a, b) => place(a) - place(b))
+}
+
+/** The statement that counts. */
+export function depthQuery(now: Date): RawBuilder<DepthRow> {
   const facts = sql.raw('campaign_id, state, reason, due_at, coalesce(scheduled_for, created_at) as since')
-  const { rows } = await sql<DepthRow>`
+  return sql<DepthRow>`
     with standing as (
       select campaign_id, since,
         case when state = 'deferred' and reason = 'held' then 'held'
@@ -59,9 +66,7 @@ export async function readDepth(q: Queryable, now: Date): Promise<DepthRow[]> {
       case when campaign_id is null then 'triggered' else 'campaign' end as kind,
       sum(count)::bigint as count, min(oldest) as oldest
     from counted left join campaign on campaign.id = counted.campaign_id
-    group by 1, 2`.execute(q)
-  const place = (row: DepthRow) => STANDINGS.indexOf(row.standing) * 2 + KINDS.indexOf(row.kind)
-  return rows.sort((a, b) => place(a) - place(b))
+    group by 1, 2`
 }
 
 /** Messages by standing, for those who look again and again. */

@@ -10,6 +10,7 @@ import type { Profiles } from '../profiles/door.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import { type Catcher, startCatcher } from './catcher.ts'
 import { type ComposeParts, compose } from './compose.ts'
+import { cacheHolds, holdBack } from './holds.ts'
 import { createLine } from './line.ts'
 import { createDeliveryMetrics } from './metrics.ts'
 import { consequenceOf, verdictOn } from './outcome.ts'
@@ -81,6 +82,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   const held = { triggered: new Set<number>(), campaign: new Set<number>() }
   const heldIds = () => [...held.triggered, ...held.campaign]
   const heldOf = ({ campaign_id }: ClaimedMessage) => (campaign_id === null ? held.triggered : held.campaign)
+  const holds = cacheHolds(db)
   const pacing = createPacing()
   const line = createLine(pacing)
   const supply = createSupply({
@@ -231,11 +233,13 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   async function take(claimed: readonly ClaimedMessage[]): Promise<void> {
     for (const message of claimed) heldOf(message).add(message.id)
     try {
-      const prepared = await prepareBatch(claimed)
+      const { free, kept } = holdBack(claimed, await holds(), clock.now())
+      const prepared = free.length > 0 ? await prepareBatch(free) : []
+      for (const { message, settlement } of kept) settleSoon(message, { settlement, change: null, alarm: null })
       const ready: ReadyMessage[] = []
       for (const [index, one] of prepared.entries()) {
         if (one.kind === 'ready') ready.push(one.ready)
-        else settleSoon(claimed[index]!, { settlement: one.settlement, change: null, alarm: null })
+        else settleSoon(free[index]!, { settlement: one.settlement, change: null, alarm: null })
       }
       if (isStopping || !outlets!.isOpen()) return await returnToQueue(ready.map(({ message }) => message))
       line.add(ready)
@@ -251,6 +255,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   async function turn(): Promise<boolean> {
     outlets ??= await openOutlets()
     if (!(await outlets.tryClosed())) return false
+    if ((await holds()).everything) return false
     let hasMore = false
     for (const [kind, claimSome] of [
       [held.triggered, claim],

@@ -8,7 +8,7 @@ import type { TransmitOutcome } from './transport.ts'
 /** What delivery counts. */
 export interface DeliveryMetrics {
   /** Messages went to this state. @param waited milliseconds since they were meant to go out first */
-  settled(kind: MessageKind, state: MessageState, waited: number): void
+  settled(kind: MessageKind, state: MessageState | 'held', waited: number): void
   /** What a server did with a message. */
   handedOver(outcome: TransmitOutcome): void
   /** No connection could be opened. */

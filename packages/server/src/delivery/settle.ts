@@ -3,6 +3,7 @@ import type { MessageKind } from '../consent/decide.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import { type Profiles, retrying } from '../profiles/door.ts'
 import { type NewSignal, signalInsert } from '../signals/emit.ts'
+import { HELD } from './holds.ts'
 import type { DeliveryMetrics } from './metrics.ts'
 import type { Consequence } from './outcome.ts'
 import { settlement } from './queue.ts'
@@ -42,7 +43,7 @@ export async function settleAll(
       )
   for (const { settlement, kind, since, alarm } of batch) {
     if (!held.has(settlement.id)) continue
-    metrics.settled(kind, settlement.state, now.getTime() - since.getTime())
+    metrics.settled(kind, settlement.reason === HELD ? HELD : settlement.state, now.getTime() - since.getTime())
     if (alarm) report.problem(alarm, settlement.id, settlement.reply)
   }
   return batch.map(() => null)
