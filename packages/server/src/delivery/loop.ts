@@ -56,13 +56,13 @@ export interface Delivery {
 }
 
 /** Messages claimed and made at a time; small enough that an opt-out is seen by all but the next few. */
-const CLAIM = 100
+const CLAIM = 150
 /** No more of campaigns are claimed while this many of theirs are held; as many of the others are held beside them. */
-const MOST_HELD = 400
+const MOST_HELD = 600
 /** Messages marked as attempted at a time: so many are in doubt when the process is killed. */
-const AHEAD = 32
+const AHEAD = 64
 /** What becomes of messages waits this long to be written together, in ms. */
-const LINGER = 20
+const LINGER = 30
 /** Looks by itself this often, in ms, so that nothing depends on being told. */
 const POLL = 500
 const HEARTBEAT = LEASE / 5

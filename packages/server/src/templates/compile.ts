@@ -73,11 +73,14 @@ function sourceOf(fields: TemplateFields): MessageSource {
     setup: fields.setup,
     from_name: fields.from_name,
     subject: fields.subject,
-    content_html: fields.content_html,
-    content_text: fields.content_text,
+    content_html: withCrLf(fields.content_html),
+    content_text: withCrLf(fields.content_text),
     link_params: linkParams(fields),
   }
 }
+
+/** Lines end as they end in mail, once for all messages and not in each of them. */
+const withCrLf = (text: string) => text.replace(/\r\n?|\n/g, '\r\n')
 
 function linkParams(fields: TemplateFields): string {
   return Object.entries(fields.link_params)
