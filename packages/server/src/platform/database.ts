@@ -84,6 +84,13 @@ const MOST_PREPARED = 500
 function preparingClient(): typeof pg.Client {
   const names = new Map<string, string>()
   return class extends pg.Client {
+    constructor(settings?: string | pg.ClientConfig) {
+      super(settings)
+      // A connection that breaks in somebody's hands fails what was asked on it; the event besides has no other
+      // listener while it is out of the pool, and would end the process.
+      this.on('error', () => {})
+    }
+
     // biome-ignore lint/suspicious/noExplicitAny: the base method has a dozen signatures
     override query(...args: any[]): any {
       this.#gather()

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { dataOf } from '@fairlead/zephyr'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { sql } from 'kysely'
@@ -14,6 +15,9 @@ import { shardOfId } from '../platform/shard.ts'
 import { maskAddress } from '../profiles/address.ts'
 import type { TrackingParts } from './parts.ts'
 import { type TrackingTools, tokenOf } from './tools.ts'
+
+/** A database that says nothing for this long is away, in ms. */
+const PATIENCE = 1_000
 
 /** A click that leads somewhere, with the address as browsers spell it. */
 interface Opened extends Click {
@@ -63,13 +67,14 @@ export function registerClick(app: FastifyInstance, parts: TrackingParts, tools:
     return url ? { ...click, url: url.href, token } : null
   }
 
-  /** What is to become of the link's parameters. Without the database they wait: nobody is kept from going on. */
+  /** What is to become of the link's parameters. Without the database they wait: nobody is kept from going on for long. */
   async function handle(
     click: Click,
     acts: LinkActs,
   ): Promise<{ way: 'ignore' | 'later' } | { way: 'ask'; person: Clicker }> {
     try {
-      const person = await clickerOf(click)
+      const person = await Promise.race([clickerOf(click), sleep(PATIENCE, 'away' as const, { ref: false })])
+      if (person === 'away') return { way: 'later' }
       if (!person) return { way: 'ignore' }
       const way = handlingOf(acts, click.url, person.level, await settings.get())
       return way === 'ask' ? { way, person } : { way }
