@@ -14,6 +14,7 @@ export const commands: Array<{ name: string; load: () => Promise<{ command: CliC
   { name: 'page', load: () => import('./page.ts') },
   { name: 'mail', load: () => import('./mail.ts') },
   { name: 'queue', load: () => import('./queue.ts') },
+  { name: 'relay', load: () => import('./relay.ts') },
   { name: 'flow', load: () => import('./flow.ts') },
   { name: 'campaign', load: () => import('./campaign.ts') },
   { name: 'signal', load: () => import('./signal.ts') },

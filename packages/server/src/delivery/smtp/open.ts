@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { type Credentials, chooseMechanism, type Mechanism, signIn } from './auth.ts'
 import { type Capabilities, readCapabilities } from './capabilities.ts'
 import { encrypt, isLoopback, type TlsFacts, tlsFactsOf } from './encryption.ts'
+import { createProbe, type Probe } from './probe.ts'
 import { isPositive, type Reply, textOf } from './reply.ts'
 import { TIMEOUTS, type Timeouts } from './timeouts.ts'
 import { createTransmit, type Transmit } from './transaction.ts'
@@ -43,6 +44,7 @@ export interface Offers extends Capabilities {
 export interface SmtpSession {
   offers: Offers
   transmit: Transmit
+  probe: Probe
   /** False once it cannot carry another message. */
   isUsable(): boolean
   /** Says goodbye; cuts off what is under way. */
@@ -73,7 +75,8 @@ export async function openSmtp(options: SmtpOptions): Promise<SmtpOpened> {
   try {
     const offers = await begin(wire, options)
     const transmit = createTransmit(wire, offers)
-    return { ok: true, session: { offers, transmit, isUsable: () => wire.ended() === null, close: wire.quit } }
+    const isUsable = () => wire.ended() === null
+    return { ok: true, session: { offers, transmit, probe: createProbe(wire, offers), isUsable, close: wire.quit } }
   } catch (failure) {
     wire.quit()
     if (!(failure instanceof Failure)) throw failure
