@@ -15,6 +15,7 @@ const benchmarks: Record<string, { about: string; load(): Promise<Benchmark> }> 
   api: { about: 'API calls, durable', load: () => import('./api.ts') },
   page: { about: 'the hosted opt-out page', load: () => import('./page.ts') },
   smtp: { about: 'handing ready messages over, beside a socket loop and nodemailer', load: () => import('./smtp.ts') },
+  links: { about: 'tokens of tracked links', load: () => import('./links.ts') },
   zephyr: { about: 'rendering, beside Handlebars and LiquidJS', load: () => import('./zephyr.ts') },
   mime: { about: 'writing and signing mail, beside nodemailer', load: () => import('./mime.ts') },
 }

@@ -23,16 +23,3 @@ export async function readActivity(q: Queryable, profileIds: readonly number[]):
     join profile_activity a using (shard, profile_id)`.execute(q)
   return new Map(rows.map(({ id, ...activity }) => [id, activity]))
 }
-
-/** When a person first opened a message and followed a link of it. */
-export interface FirstSeen {
-  openedAt: Date | null
-  clickedAt: Date | null
-}
-
-export async function readFirstSeen(q: Queryable, messageId: number): Promise<FirstSeen> {
-  const { rows } = await sql<FirstSeen>`
-    select min(at) filter (where type = 'open') as "openedAt", min(at) filter (where type = 'click') as "clickedAt"
-    from message_event where shard = ${shardOfId(messageId)} and message_id = ${messageId} and not machine`.execute(q)
-  return rows[0] ?? { openedAt: null, clickedAt: null }
-}

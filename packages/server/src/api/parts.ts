@@ -1,6 +1,7 @@
 import type { Campaigns } from '../campaigns/campaigns.ts'
 import type { Repeats } from '../campaigns/repeats.ts'
 import type { Config } from '../config.ts'
+import type { Links } from '../links/links.ts'
 import type { Lists } from '../lists/lists.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
@@ -18,6 +19,7 @@ export interface ApiParts {
   clock: Clock
   log: Log
   settings: SettingsCache
+  links: Links
   lists: Lists
   profiles: Profiles
   templates: Templates

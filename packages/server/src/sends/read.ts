@@ -14,6 +14,9 @@ export interface SendRecord {
   scheduledFor: Date | null
   createdAt: Date
   sentAt: Date | null
+  /** When a person, no machine, first opened it and first followed a link of it. */
+  openedAt: Date | null
+  clickedAt: Date | null
   /** Why it ended as it did; null while it is on its way or when it was sent. */
   reason: string | null
   dataFeedUrl: string | null
@@ -24,6 +27,10 @@ const REMEMBERED = 90 * 86_400_000
 
 const RECORD = sql.raw(`m.id as "messageId", m.profile_id as "profileId", m.address, t.name as template, m.state,
   m.scheduled_for as "scheduledFor", m.created_at as "createdAt", m.sent_at as "sentAt", m.reason,
+  (select min(e.at) from message_event e where e.shard = m.shard and e.message_id = m.id and e.type = 'open'
+    and not e.machine) as "openedAt",
+  (select min(e.at) from message_event e where e.shard = m.shard and e.message_id = m.id and e.type = 'click'
+    and not e.machine) as "clickedAt",
   m.options->>'data_feed_url' as "dataFeedUrl"`)
 
 /** Null when there is no such message, or when it is older than 90 days. */

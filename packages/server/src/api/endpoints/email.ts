@@ -23,7 +23,7 @@ const MOST_RECENT = 10
 
 const email = Type.String({ description: 'The address' })
 
-type Parts = Pick<ApiParts, 'db' | 'log' | 'settings' | 'lists' | 'profiles' | 'templates' | 'sends'> & {
+type Parts = Pick<ApiParts, 'db' | 'log' | 'settings' | 'links' | 'lists' | 'profiles' | 'templates' | 'sends'> & {
   people: People
 }
 
@@ -50,7 +50,9 @@ export function emailEndpoint(parts: Parts, post: Operation): Endpoint {
         const records = profile && wanted ? await recentSends(db, profile.id, wanted) : []
         return {
           ...(await show(address, profile, timezone)),
-          ...(wanted && { recent_sends: records.map((one) => showSend(sends.sendIdOf(one.messageId), one, timezone)) }),
+          ...(wanted && {
+            recent_sends: records.map((one) => showSend(parts, sends.sendIdOf(one.messageId), one, timezone)),
+          }),
           ...(blasts && { recent_blasts: [] }),
         }
       },

@@ -71,7 +71,7 @@ const postParams = Type.Object({
   consent: Type.Optional(consentSchema),
 })
 
-type Parts = Pick<ApiParts, 'config' | 'db' | 'clock' | 'sends' | 'settings' | 'templates' | 'profiles'>
+type Parts = Pick<ApiParts, 'config' | 'db' | 'clock' | 'links' | 'sends' | 'settings' | 'templates' | 'profiles'>
 
 /** `send`: triggered messages. */
 export function sendEndpoint(parts: Parts): Endpoint & { post: Operation } {
@@ -85,7 +85,7 @@ export function sendEndpoint(parts: Parts): Endpoint & { post: Operation } {
         const record = await sends.get(id)
         if (!record) throw unknownSend(id)
         const { timezone } = await settings.get()
-        return showSend(id, record, timezone)
+        return showSend(parts, id, record, timezone)
       },
     },
 
@@ -185,7 +185,7 @@ export function sendEndpoint(parts: Parts): Endpoint & { post: Operation } {
       options: readOptions(params) ?? undefined,
       scheduledFor: readSchedule(params, context.now, zone) ?? undefined,
     })
-    if (outcome.ok) return showSend(id, outcome.record, zone)
+    if (outcome.ok) return showSend(parts, id, outcome.record, zone)
     throw outcome.reason === 'unknown' ? unknownSend(id) : alreadySent(id)
   }
 }
