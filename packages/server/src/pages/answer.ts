@@ -31,7 +31,7 @@ export function sendPage(reply: FastifyReply, page: Page): FastifyReply {
   reply.headers(PAGE_HEADERS)
   reply.header('content-security-policy', policy(page))
   if (page.retryAfter !== undefined) reply.header('retry-after', String(page.retryAfter))
-  return reply.code(page.status).type('text/html; charset=utf-8').send(page.html)
+  return reply.code(page.status).type('text/html; charset=utf-8').send(Buffer.from(page.html))
 }
 
 function policy({ styles, scripts, leadsTo = [] }: Page): string {

@@ -82,7 +82,7 @@ interface Row {
 
 /** Reads visits; those wanted at the same time share one statement. */
 export function createVisits(db: Queryable): (wanted: WantedVisit) => Promise<Visit> {
-  return coalesce((wanted: WantedVisit[]) => readVisits(db, wanted), { atOnce: 4, size: 100 })
+  return coalesce((wanted: WantedVisit[]) => readVisits(db, wanted), { atOnce: 2, size: 100 })
 }
 
 async function readVisits(db: Queryable, wanted: WantedVisit[]): Promise<Visit[]> {
