@@ -15,21 +15,14 @@ export const HOST_FUNCTIONS: ReadonlySet<string> = new Set(['signup_confirm', 'm
 /** The one template that may be sent to people who opted out, by its exact name. */
 export const OPTIN_CONFIRM = 'Opt-in Confirm'
 
-const NO_VIEW = 'there is no browser view yet'
-const NO_OPENS = 'openings are not counted yet'
+const NO_VIEW = 'there is no public version yet'
+const NO_FORWARD = 'there is no page for forwarding yet'
 const NO_INTERESTS = 'no interests are recorded yet, so it is 0 for everybody'
 
 /** What templates may name and get nothing of, as it is not built yet. Once it is, its line goes. */
 const UNSERVED: ReadonlyMap<string, string> = new Map([
-  ['view_url', NO_VIEW],
-  ['text_url', NO_VIEW],
   ['public_url', NO_VIEW],
-  ['forward_url', NO_VIEW],
-  ['beacon', NO_OPENS],
-  ['beacon_ssl', NO_OPENS],
-  ['beacon_src', NO_OPENS],
-  ['beacon_src_ssl', NO_OPENS],
-  ['beacon_url', NO_OPENS],
+  ['forward_url', NO_FORWARD],
   ['blast', 'only campaigns have it'],
   ['emailnum', 'recipients of campaigns are not numbered'],
   ['horizon_interest', NO_INTERESTS],
