@@ -140,7 +140,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
         await settler(settlement)
         break
       } catch (error) {
-        log.warn({ err: error, message: message.id }, 'what became of a message could not be written yet')
+        report.unwritten(error)
         if (isStopping && !(await isReachable(db))) break
         await new Promise((resolve) => setTimeout(resolve, wait))
       }

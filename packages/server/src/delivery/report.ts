@@ -9,6 +9,8 @@ import type { DeliveryMetrics, Totals } from './metrics.ts'
 export interface DeliveryReport {
   /** A refusal that is about us and not about one person: one line for each class a minute. */
   problem(problemClass: string, messageId: number, reply: string | null): void
+  /** What became of messages cannot be written: one line a minute, however many they are. */
+  unwritten(error: unknown): void
   start(): void
   /** Says what was done since the last line. */
   stop(): void
@@ -29,14 +31,22 @@ export function createDeliveryReport(log: Log, metrics: DeliveryMetrics): Delive
     if (Object.keys(line).length > 0) log.info(line, 'delivery')
   }
 
+  function isNew(what: string): boolean {
+    if (said.has(what)) return false
+    said.add(what)
+    return true
+  }
+
   return {
     problem(problemClass, messageId, reply) {
-      if (said.has(problemClass)) return
-      said.add(problemClass)
+      if (!isNew(problemClass)) return
       log.warn(
         { class: problemClass, message: messageId, reply: reply && withoutAddresses(reply) },
         'the relay refuses messages; more of this kind are only counted for a minute',
       )
+    },
+    unwritten(error) {
+      if (isNew('unwritten')) log.warn({ err: error }, 'what became of messages could not be written yet')
     },
     start() {
       timer = setInterval(summary, PERIOD)

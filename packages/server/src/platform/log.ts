@@ -5,10 +5,22 @@ export type Log = Logger
 
 /** @param part which part of the house speaks: `web`, `worker`, `supervisor` … */
 export function createLog(part: string, level: 'debug' | 'info' | 'warn' | 'silent' = 'info'): Log {
-  const options = { level, base: { part, pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }
+  const options = {
+    level,
+    base: { part, pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { err: describeError },
+  }
   return process.stderr.isTTY
     ? pino(options, { write: (line) => process.stderr.write(readable(line)) })
     : pino(options, pino.destination({ dest: 2, sync: true }))
+}
+
+/** What there is to know of an error, without the values of rows that PostgreSQL quotes: they are people's data. */
+export function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { detail: _, where: __, ...described } = pino.stdSerializers.err(error)
+  return described
 }
 
 const LEVELS: Record<number, string> = { 20: 'debug', 30: 'info', 40: 'WARN', 50: 'ERROR', 60: 'FATAL' }

@@ -179,8 +179,8 @@ describe('in doubt', () => {
     const { db } = house
     const now = new Date()
     const { rows } = await sql<{ id: number }>`
-      insert into campaign (name, status, content, list_ids, filled_at, stopped_at, created_at, modified_at)
-      values ('Spring', ${status}, '{}', '{}', ${now}, ${now}, ${now}, ${now}) returning id`.execute(db)
+      insert into campaign (name, status, content, list_ids, stopped_at, created_at, modified_at)
+      values ('Spring', ${status}, '{}', '{}', ${now}, ${now}, ${now}) returning id`.execute(db)
     const id = rows[0]!.id
     const inserted = await sql<{ id: number }>`
       insert into message (shard, id, profile_id, campaign_id, revision_id, kind, origin, address, priority, state,
