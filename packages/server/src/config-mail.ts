@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { domainToASCII } from 'node:url'
-import { type DkimKey, readDkimKey } from './delivery/dkim/key.ts'
+import { type DkimKeyText, readDkimKey } from './delivery/dkim/key.ts'
 import { oneLine } from './platform/operator-error.ts'
 
 /** What is wrong with a variable, in one line for whoever set it. */
@@ -95,11 +95,12 @@ export function readConnections(value: string | null): number {
 }
 
 /**
- * Reads an entry of `FAIRLEAD_DKIM`: `selector@example.com=keys/example.pem`.
+ * Reads an entry of `FAIRLEAD_DKIM`: `selector@example.com=keys/example.pem`. The key stays text, as a key that is ready
+ * for use cannot be told to another process.
  *
  * @param folder what a relative path is relative to
  */
-export function readKey(entry: string, folder: string): DkimKey {
+export function readKey(entry: string, folder: string): DkimKeyText {
   const [, selector, domain, file] = /^([^@=]+)@([^=]+)=(.+)$/.exec(entry) ?? []
   if (!selector || !domain || !file) {
     throw new Refusal(`FAIRLEAD_DKIM must look like selector@example.com=keys/example.pem, not "${entry}"`)
@@ -110,9 +111,10 @@ export function readKey(entry: string, folder: string): DkimKey {
   } catch (error) {
     throw new Refusal(`FAIRLEAD_DKIM: ${oneLine(error)}`)
   }
-  const outcome = readDkimKey({ domain, selector, privateKey })
+  const key = { domain, selector, privateKey }
+  const outcome = readDkimKey(key)
   if (!outcome.ok) throw new Refusal(`FAIRLEAD_DKIM: ${outcome.problem}`)
-  return outcome.key
+  return key
 }
 
 /** Return paths are `b-` and 28 characters at this domain. */

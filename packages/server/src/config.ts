@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { Refusal, type Relay, readBounceDomain, readConnections, readKey, readRelay } from './config-mail.ts'
-import type { DkimKey } from './delivery/dkim/key.ts'
+import type { DkimKeyText } from './delivery/dkim/key.ts'
 import { closest } from './platform/closest.ts'
 
 export type { Relay } from './config-mail.ts'
@@ -26,7 +26,7 @@ export interface Config {
   /** Connections to all relays together, at most, of each worker. */
   smtpConnections: number
   /** Keys to sign outgoing mail with. */
-  dkim: DkimKey[]
+  dkim: DkimKeyText[]
   /** Domain of return paths that say which message a bounce is about; null: bounces go to the sender. */
   bounceDomain: string | null
   from: Sender

