@@ -58,8 +58,13 @@ const DAY = 86_400_000
 /** How long a confirmation link is good, in ms. */
 export const CONFIRM_LIFETIME = 30 * DAY
 
+/** The keys are read again this often at most on account of links that name an unknown one, in ms. */
+const LEARN_EVERY = 500
+
 export function createLinks(parts: { keys: SigningKeys; publicUrl: string; clock: Clock }): Links {
   const { keys, publicUrl, clock } = parts
+
+  let learning = { at: Number.NEGATIVE_INFINITY, done: Promise.resolve() }
 
   const hashWith = (kid: number, address: string): string | null => {
     const mac = keys.mac(kid, 'address', parseAddress(address)?.lookup ?? address)
@@ -127,7 +132,10 @@ export function createLinks(parts: { keys: SigningKeys; publicUrl: string; clock
         const kid = kidOf(text)
         return kid !== null && kid > keys.currentKid() && !keys.has(kid)
       })
-      if (unknown) await keys.refresh()
+      if (!unknown) return
+      // Anybody can name a key that does not exist: those who come at the same time learn together.
+      if (performance.now() - learning.at > LEARN_EVERY) learning = { at: performance.now(), done: keys.refresh() }
+      await learning.done
     },
   }
 }
