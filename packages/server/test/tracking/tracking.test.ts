@@ -260,6 +260,22 @@ describe('people and machines', () => {
     return { template }
   }
 
+  test('two people who become one were both there', async () => {
+    const mails = []
+    for (const email of ['first@example.com', 'second@example.com']) {
+      const mail = await house.mail(email, { content_html: '<a href="https://a.example/">1</a>' })
+      await house.visit(mail.link(0))
+      await house.events(mail.messageId, 1)
+      await house.later(60_000)
+      mails.push(mail)
+    }
+    const [first, second] = mails as [(typeof mails)[0], (typeof mails)[0]]
+    const newest = await house.activityOf(second.profileId)
+    await house.change(first.profileId, { keys: { email: 'second@example.com' }, keysConflict: 'merge' })
+    expect(await house.activityOf(first.profileId)).toEqual({ ...(newest as object), clicks: 2 })
+    expect(await house.activityOf(second.profileId)).toBeNull()
+  })
+
   test('who follows a link has a mailbox again', async () => {
     const mail = await house.mail('soft@example.com', { content_html: '<a href="https://a.example/">1</a>' })
     const soft = { address: 'soft@example.com', class: 'full', detail: null }
