@@ -109,8 +109,17 @@ export function keepRole(role: Role, log: Log, onFigures: (families: Family[]) =
   }
 }
 
+/**
+ * On a machine with much memory V8 lets its nursery grow to a hundred megabytes before it looks for garbage. Within this
+ * limit, in MB, throughput is the same, and a busy process is half as large.
+ */
+const NURSERY = 8
+
 function forkRole(): ChildProcess {
-  const child = fork(new URL('./process.ts', import.meta.url), [], { serialization: 'advanced' })
+  const child = fork(new URL('./process.ts', import.meta.url), [], {
+    serialization: 'advanced',
+    execArgv: [`--max-semi-space-size=${NURSERY}`],
+  })
   // A message to a process that has just died is lost, and its end is dealt with where it is waited for.
   child.on('error', () => {})
   return child
