@@ -1,4 +1,4 @@
-import { type Activity, NO_ACTIVITY, readActivity } from '../activity/read.ts'
+import { type Activity, NO_ACTIVITY } from '../activity/read.ts'
 import type { Deliverability } from '../consent/decide.ts'
 import { formatRfc2822 } from '../platform/time-text.ts'
 import type { ProfileState } from '../profiles/change.ts'
@@ -73,7 +73,7 @@ export async function showUser(
   const [lists, mailbox, activity] = await Promise.all([
     wanted.has('lists') ? listTimes(parts, profile, time) : null,
     needsMailbox ? parts.people.deliverability(profile) : ('unknown' as const),
-    needsActivity ? activityOf(parts, profile) : NO_ACTIVITY,
+    needsActivity ? parts.people.activity(profile) : NO_ACTIVITY,
   ])
   const makers: Record<Field, (count: number) => unknown> = {
     keys: () => describeKeys(profile),
@@ -120,10 +120,6 @@ async function listTimes({ lists }: Parts, profile: ProfileState, time: (at: Dat
 function statusOf(mailbox: Deliverability): 'valid' | 'hardbounce' | 'softbounce' {
   if (mailbox === 'hardbounce' || mailbox === 'invalid') return 'hardbounce'
   return mailbox === 'softbounce' ? 'softbounce' : 'valid'
-}
-
-async function activityOf({ db }: Parts, { id }: ProfileState): Promise<Activity> {
-  return (await readActivity(db, [id])).get(id) ?? NO_ACTIVITY
 }
 
 /** Times of what happened; what never happened is left out. */
