@@ -7,7 +7,8 @@ export function withOptoutFooter(parts: { html: string; text: string }, url: str
   const prints = (text: string) => text.includes(url) || text.includes(escaped)
   return {
     html: parts.html === '' || prints(parts.html) ? parts.html : beforeBodyEnd(parts.html, htmlFooter(escaped)),
-    text: parts.text === '' || prints(parts.text) ? parts.text : `${parts.text.trimEnd()}\r\n\r\nUnsubscribe: ${url}\r\n`,
+    text:
+      parts.text === '' || prints(parts.text) ? parts.text : `${parts.text.trimEnd()}\r\n\r\nUnsubscribe: ${url}\r\n`,
   }
 }
 

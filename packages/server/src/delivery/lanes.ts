@@ -1,3 +1,4 @@
+import { isFarewell } from './outcome.ts'
 import type { Verdict } from './pacing.ts'
 import type { ReadyMessage } from './prepare.ts'
 import type { Supply } from './supply.ts'
@@ -24,7 +25,7 @@ export interface LaneParts {
   /** What an outcome tells about the speed that the recipient's domain likes. */
   verdictOn: (outcome: TransmitOutcome) => Verdict
   done: (ready: ReadyMessage, outcome: TransmitOutcome) => void
-  /** Marked, but not one byte of it went out. */
+  /** Marked, but nothing of its content went out, for no fault of its own. */
   unsent: (ready: ReadyMessage) => void
   /** No connection could be opened. `alone`: no other lane has one either. */
   unreachable: (error: Error, alone: boolean) => void
@@ -55,7 +56,7 @@ export function createLanes(parts: LaneParts): Lanes {
       open.add(connection)
       return connection
     } catch (error) {
-      unreachable(error as Error, open.size === 0)
+      if (!isStopping) unreachable(error as Error, open.size === 0)
       return null
     }
   }
@@ -75,6 +76,10 @@ export function createLanes(parts: LaneParts): Lanes {
         return unsent(ready)
       }
       const outcome = await hand(ready, connection)
+      if (carried > 0 && isFarewell(outcome)) {
+        supply.ended(ready, 'other')
+        return unsent(ready)
+      }
       supply.ended(ready, verdictOn(outcome))
       done(ready, outcome)
     }
@@ -92,7 +97,7 @@ export function createLanes(parts: LaneParts): Lanes {
       connecting -= 1
       for (const go of queue.splice(0)) go()
       if (!connection) {
-        await rest()
+        if (!isStopping) await rest()
         continue
       }
       await carry(connection)
@@ -122,9 +127,10 @@ export function createLanes(parts: LaneParts): Lanes {
     },
     async stop(patience) {
       isStopping = true
+      // Who still connects carries nothing that could be finished.
+      cutOff.abort()
       for (const wake of resting) wake()
       const cut = setTimeout(() => {
-        cutOff.abort()
         for (const connection of open) connection.close()
       }, patience)
       await Promise.all(lanes)

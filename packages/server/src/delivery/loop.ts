@@ -31,7 +31,7 @@ import {
 import { createDeliveryReport } from './report.ts'
 import { type Settled, settleAll } from './settle.ts'
 import { createSupply } from './supply.ts'
-import type { Connection, TransmitOutcome } from './transport.ts'
+import type { Connection, Opening, TransmitOutcome } from './transport.ts'
 
 export interface DeliveryParts extends PrepareParts, ComposeParts {
   links: PrepareParts['links'] & ComposeParts['links']
@@ -47,6 +47,8 @@ export interface DeliveryParts extends PrepareParts, ComposeParts {
   metrics?: Metrics
   /** Connections at most, shared among the relays by weight. */
   connections: number
+  /** How connections are opened, where it is not as usual. */
+  opening?: Omit<Opening, 'signal'>
 }
 
 export interface Delivery {
@@ -197,13 +199,15 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     return createOutlets({
       relays: catcher ? [catcher.relay] : parts.relays,
       connections: parts.connections,
+      opening: parts.opening,
       log,
       supply,
       hand,
       verdictOn,
       done,
+      opened: nudge,
       failed: metrics.unreachable,
-      unsent: ({ message }) => void returnToQueue([message]),
+      unsent: ({ message }) => void returnToQueue([message]).then(nudge),
       closed() {
         const waiting = [...line.drain(), ...supply.drain()]
         void returnToQueue(waiting.map(({ message }) => message))
@@ -254,7 +258,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   /** One turn. @returns whether there may be more to do at once */
   async function turn(): Promise<boolean> {
     outlets ??= await openOutlets()
-    if (!(await outlets.tryClosed())) return false
+    outlets.tryClosed()
+    if (!outlets.isOpen()) return false
     if ((await holds()).everything) return false
     let hasMore = false
     for (const [kind, claimSome] of [

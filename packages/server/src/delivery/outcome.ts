@@ -25,6 +25,12 @@ const TEACHES: { [name in ReplyClass]?: 'hardbounce' | 'softbounce' | 'invalid' 
 }
 
 /**
+ * The relay wants us to sign in, or to encrypt first (RFC 4954 §6, RFC 3207 §4). Every message would be refused until the
+ * settings are put right, so none may be lost meanwhile.
+ */
+const WANTS_TO_KNOW_US: ReadonlySet<number> = new Set([530, 534, 535, 538])
+
+/**
  * @param attempts made so far, this one included
  */
 export function consequenceOf(
@@ -58,14 +64,24 @@ export function consequenceOf(
       return refused(outcome.reply)
   }
 
-  /** In doubt, a message that one person waits for is tried again under the same Message-ID; a campaign's is not. */
+  /**
+   * In doubt, a message that one person waits for is tried again under the same Message-ID, once: a server that takes
+   * messages and never says so would send it over and over. A campaign's is not tried again.
+   */
   function afterBreak(isInDoubt: boolean, reply: string): Settlement {
-    if (isInDoubt && message.kind === 'campaign') return { ...base, state: 'in_doubt', reply }
-    return isOld ? { ...base, state: 'failed', reason: 'expired', reply } : later('connection', reply)
+    if (isInDoubt && message.kind === 'campaign') return { ...base, state: 'in_doubt', reply, isInDoubt }
+    if (isInDoubt && message.doubts > 0) return { ...base, state: 'failed', reason: 'in_doubt', reply, isInDoubt }
+    const settlement: Settlement = isOld
+      ? { ...base, state: 'failed', reason: 'expired', reply }
+      : later('connection', reply)
+    return { ...settlement, isInDoubt }
   }
 
   function refused(reply: SmtpReply): Consequence {
     const kind = classify(reply)
+    if (WANTS_TO_KNOW_US.has(reply.code) && !isOld) {
+      return { settlement: later('connection', reply.text), change: null, alarm: 'config' }
+    }
     if (kind === 'deferral' && !isOld) {
       return { settlement: later(waitClassOf(reply), reply.text), change: null, alarm: null }
     }
@@ -90,6 +106,17 @@ function bounce(
     act: { via: 'bounce', evidence: 0, messageId: id, reason: detail.slice(0, 500) },
     deliverability: { address, state, class: kind, detail: detail.slice(0, 500) },
   }
+}
+
+/**
+ * A server that ends a connection between two messages (RFC 5321 §3.8), with a word or without, has had enough of the
+ * connection: it says nothing about the message, which goes on over the next one. Only for a connection that carried
+ * messages before: a new one that ends so is an attempt.
+ */
+export function isFarewell(outcome: TransmitOutcome): boolean {
+  if (outcome.kind === 'broken') return outcome.phase === 'mail'
+  if (outcome.kind !== 'refused' || outcome.reply.phase !== 'mail' || outcome.reply.code !== 421) return false
+  return verdictOn(outcome) !== 'slow-down' || /\b(connection|session)\b/i.test(outcome.reply.text)
 }
 
 /** Whether the recipient's domain, or the relay on its behalf, asks for fewer messages at a time. */

@@ -3,7 +3,7 @@ import type { Log } from '../platform/log.ts'
 import { oneLine } from '../platform/operator-error.ts'
 import { createGate, type Gate } from './gate.ts'
 import { createLanes, type LaneParts, type Lanes } from './lanes.ts'
-import { openConnection } from './transport.ts'
+import { type Opening, openConnection } from './transport.ts'
 
 /**
  * The relays, each with lanes of its own by its weight. All take from one supply, so while one is down the others
@@ -12,9 +12,9 @@ import { openConnection } from './transport.ts'
 export interface Outlets {
   /** Whether any relay can be reached, as far as is known. */
   isOpen(): boolean
-  /** Tries relays that were down and whose time has come. @returns `isOpen()` */
-  tryClosed(): Promise<boolean>
-  /** Milliseconds until one is to be tried; Infinity: none is down. */
+  /** Begins to try relays that were down and whose time has come; waits for none of them. */
+  tryClosed(): void
+  /** Milliseconds until one is to be tried; Infinity: none is down, or those that are down are being tried. */
   wait(): number
   /** Waits for what is under way, and cuts it off after so many milliseconds. */
   stop(patience: number): Promise<void>
@@ -25,6 +25,10 @@ export interface OutletParts extends Pick<LaneParts, 'supply' | 'hand' | 'verdic
   /** Connections to all of them together. */
   connections: number
   log: Log
+  /** How connections are opened, where it is not as usual. */
+  opening?: Omit<Opening, 'signal'>
+  /** A relay that was down can be reached again. */
+  opened(): void
   /** A connection could not be opened. */
   failed(): void
   /** The last one that could be reached cannot be any more. */
@@ -35,10 +39,13 @@ interface Outlet {
   relay: Relay
   gate: Gate
   lanes: Lanes
+  /** It is being tried whether it is back. */
+  knock: Promise<void> | null
 }
 
 export function createOutlets(parts: OutletParts): Outlets {
-  const { relays, connections, log, failed, closed } = parts
+  const { relays, connections, log, opening, opened, failed, closed } = parts
+  const stopping = new AbortController()
   for (const relay of relays) {
     if (relay.verify === false) log.warn({ relay: nameOf(relay) }, 'anybody can pose as this relay: verify=off')
   }
@@ -55,7 +62,7 @@ export function createOutlets(parts: OutletParts): Outlets {
       count,
       // A relay that is known to be down is tried by `tryClosed` alone.
       connect: (signal) =>
-        gate.isOpen() ? openConnection(relay, { signal }) : Promise.reject(new Error('the relay is down')),
+        gate.isOpen() ? openConnection(relay, { ...opening, signal }) : Promise.reject(new Error('the relay is down')),
       unreachable(error, alone) {
         if (gate.isOpen()) failed()
         if (!alone || !gate.isOpen()) return
@@ -64,15 +71,16 @@ export function createOutlets(parts: OutletParts): Outlets {
         if (!isOpen()) closed()
       },
     })
-    return { relay, gate, lanes }
+    return { relay, gate, lanes, knock: null }
   })
 
   async function knock({ relay, gate, lanes }: Outlet): Promise<void> {
-    if (gate.isOpen() || gate.wait() > 0) return
     try {
-      lanes.lend(await openConnection(relay))
+      lanes.lend(await openConnection(relay, { ...opening, signal: stopping.signal }))
       if (gate.passed()) log.info({ relay: nameOf(relay) }, 'the relay is back')
+      opened()
     } catch (error) {
+      if (stopping.signal.aborted) return
       failed()
       const failures = gate.failed()
       log.warn({ relay: nameOf(relay), failures }, `the relay is still down: ${oneLine(error)}`)
@@ -81,12 +89,19 @@ export function createOutlets(parts: OutletParts): Outlets {
 
   return {
     isOpen,
-    async tryClosed() {
-      await Promise.all(outlets.map(knock))
-      return isOpen()
+    tryClosed() {
+      for (const outlet of outlets) {
+        if (outlet.gate.isOpen() || outlet.gate.wait() > 0 || outlet.knock) continue
+        // One that does not even refuse takes minutes to find out about, and the others have work meanwhile.
+        outlet.knock = knock(outlet).finally(() => {
+          outlet.knock = null
+        })
+      }
     },
-    wait: () => Math.min(...outlets.map(({ gate }) => (gate.isOpen() ? Infinity : gate.wait()))),
+    wait: () => Math.min(...outlets.map(({ gate, knock }) => (gate.isOpen() || knock ? Infinity : gate.wait()))),
     async stop(patience) {
+      stopping.abort()
+      await Promise.all(outlets.map(({ knock }) => knock))
       await Promise.all(outlets.map(({ lanes }) => lanes.stop(patience)))
     },
   }

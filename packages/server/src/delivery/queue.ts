@@ -25,6 +25,7 @@ export type ClaimedMessage = Pick<
   | 'options'
   | 'context'
   | 'attempts'
+  | 'doubts'
   | 'scheduled_for'
   | 'created_at'
 >
@@ -74,7 +75,7 @@ export async function claimOfCampaigns(
 }
 
 const CLAIMED = sql.raw(`m.shard, m.id, m.profile_id, m.template_id, m.revision_id, m.campaign_id, m.kind, m.origin,
-  m.address, m.vars, m.options, m.context, m.attempts, m.scheduled_for, m.created_at`)
+  m.address, m.vars, m.options, m.context, m.attempts, m.doubts, m.scheduled_for, m.created_at`)
 
 /** Makes leases good for another span. */
 export async function extendLeases(db: Database, owner: string, ids: readonly number[], now: Date): Promise<void> {
@@ -164,6 +165,8 @@ export interface Settlement {
   /** When a deferred message is tried again. */
   dueAt: Date | null
   revisionId: number | null
+  /** The server may have taken it without saying so. */
+  isInDoubt?: boolean
 }
 
 /** The statement that writes what became of messages. It returns those that were still the owner's. */
@@ -172,13 +175,15 @@ export function settlement(owner: string, settlements: readonly Settlement[], no
   return sql<{ id: number }>`
     update message m set state = s.state, reason = s.reason, reply = s.reply,
       due_at = coalesce(s.due_at, m.due_at), revision_id = coalesce(s.revision_id, m.revision_id),
+      doubts = m.doubts + s.in_doubt::int,
       sent_at = case when s.state = 'sent' then ${now}::timestamptz end,
       settled_at = case when s.state <> 'deferred' then ${now}::timestamptz end,
       lease_owner = null, lease_until = null
     from unnest(${column((s) => shardOfId(s.id))}::smallint[], ${column((s) => s.id)}::bigint[],
       ${column((s) => s.state)}::text[], ${column((s) => s.reason)}::text[], ${column((s) => s.reply)}::text[],
-      ${column((s) => s.dueAt)}::timestamptz[], ${column((s) => s.revisionId)}::int[])
-      as s(shard, id, state, reason, reply, due_at, revision_id)
+      ${column((s) => s.dueAt)}::timestamptz[], ${column((s) => s.revisionId)}::int[],
+      ${column((s) => s.isInDoubt === true)}::boolean[])
+      as s(shard, id, state, reason, reply, due_at, revision_id, in_doubt)
     where m.shard = s.shard and m.id = s.id and m.lease_owner = ${owner} and m.state in ('leased', 'attempting')
     returning m.id`
 }

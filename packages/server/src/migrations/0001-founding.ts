@@ -267,6 +267,7 @@ create table message (
   lease_until timestamptz,
   lease_owner text,
   attempts smallint not null default 0,
+  doubts smallint not null default 0,
   created_at timestamptz not null,
   settled_at timestamptz,
   sent_at timestamptz,

@@ -59,6 +59,8 @@ export interface MessageTable {
   lease_until: Date | null
   lease_owner: string | null
   attempts: number
+  /** Attempts after which a mail server may have had it without saying so. */
+  doubts: number
   created_at: Date
   settled_at: Date | null
   sent_at: Date | null

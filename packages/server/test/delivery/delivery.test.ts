@@ -54,7 +54,7 @@ test('a transactional message carries neither footer nor unsubscribe headers', a
 })
 
 test.each([
-  ['mail', 421],
+  ['mail', 450],
   ['mail', 451],
   ['rcpt', 421],
   ['rcpt', 450],

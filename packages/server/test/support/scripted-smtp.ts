@@ -26,6 +26,8 @@ export type Act =
   | string
   | {
       say?: string
+      /** Milliseconds before it says anything. */
+      after?: number
       /** Bytes of `say` a write; unset: all at once. */
       piece?: number
       /** `hang`: stays connected and never says anything more. `close`: hangs up. `reset`: by RST. */
@@ -51,6 +53,8 @@ export interface ScriptedSmtp {
   arrivals: string[]
   /** Contents that ended, as they came over the wire, with their end. */
   contents: string[]
+  /** Those of them that were not refused: the server has these messages, whether it said so or not. */
+  taken: string[]
   connections: number
   /** Writes to all who are connected. */
   interject(bytes: string): void
@@ -91,6 +95,7 @@ export async function startScriptedSmtp(script: Script = {}): Promise<ScriptedSm
     commands: [],
     arrivals: [],
     contents: [],
+    taken: [],
     connections: 0,
     interject(bytes) {
       for (const socket of sockets) socket.write(bytes)
@@ -132,7 +137,8 @@ export async function startScriptedSmtp(script: Script = {}): Promise<ScriptedSm
     /** @returns what was said */
     async function act(at: Place): Promise<string> {
       const what = left.get(at)?.shift() ?? usual[at]
-      const { say = '', piece, finally: ending } = typeof what === 'string' ? { say: what } : what
+      const { say = '', after, piece, finally: ending } = typeof what === 'string' ? { say: what } : what
+      if (after) await sleep(after)
       const bytes = Buffer.from(say === '' ? '' : `${say.replaceAll('\n', '\r\n')}\r\n`)
       for (let from = 0; from < bytes.length; from += piece ?? bytes.length) {
         socket.write(bytes.subarray(from, from + (piece ?? bytes.length)))
@@ -156,11 +162,12 @@ export async function startScriptedSmtp(script: Script = {}): Promise<ScriptedSm
         }
         const end = input.startsWith('.\r\n') ? 3 : input.indexOf('\r\n.\r\n') + 5
         if (end > 4 || input.startsWith('.\r\n')) {
-          smtp.contents.push(input.slice(0, end))
+          const content = input.slice(0, end)
+          smtp.contents.push(content)
           input = input.slice(end)
           place = 'command'
           wasInside = false
-          await act('content')
+          if (!/^[45]/.test(await act('content'))) smtp.taken.push(content)
           continue
         }
       } else if (input.includes('\r\n')) {
