@@ -42,10 +42,21 @@ type Position = { place: number; shard: number; profileId: number } | null
  * with is passed over, and so is one that is far ahead of its sending.
  *
  * @param size members in the chunk
- * @param ahead messages of a campaign that may be due and wait
+ * @param ahead messages of a campaign that may be due and wait; null: any number
  * @returns false when there was nothing to write
  */
-export async function fillChunk(db: Database, now: Date, size = CHUNK, ahead = READ_AHEAD): Promise<boolean> {
+export async function fillChunk(
+  db: Database,
+  now: Date,
+  size = CHUNK,
+  ahead: number | null = READ_AHEAD,
+): Promise<boolean> {
+  const isNear =
+    ahead === null
+      ? sql`true`
+      : sql`(select count(*) from (
+          select from message m where m.campaign_id = c.id and m.state in ('queued', 'deferred') and m.due_at <= ${now}
+          limit ${ahead}) as waiting) < ${ahead}`
   let id: number | null = null
   try {
     return await db.transaction().execute(async (tx) => {
@@ -53,9 +64,7 @@ export async function fillChunk(db: Database, now: Date, size = CHUNK, ahead = R
         select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.after_shard,
           f.after_profile
         from campaign_fill f join campaign c on c.id = f.campaign_id
-        where c.status = 'sending' and (select count(*) from (
-            select from message m where m.campaign_id = c.id and m.state in ('queued', 'deferred') and m.due_at <= ${now}
-            limit ${ahead}) as waiting) < ${ahead}
+        where c.status = 'sending' and ${isNear}
         order by f.turn_at nulls first, c.id limit 1 for update of f skip locked`.execute(tx)
       const campaign = rows[0]
       if (!campaign) return false
