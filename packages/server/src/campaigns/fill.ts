@@ -114,10 +114,10 @@ export async function writeRecipients(
   await sql`
     with moved as (${moveTo(campaign.id, next, now)})
     insert into message (shard, id, profile_id, campaign_id, revision_id, kind, origin, address, priority, state,
-      due_at, created_at, settled_at, reason)
+      scheduled_for, due_at, created_at, settled_at, reason)
     select w.shard, nextval('message_number') * 64 + w.shard, w.profile_id, ${campaign.id}, w.revision_id, 'campaign',
       'campaign', w.address, ${PRIORITY.campaign}, case when w.reason is null then 'queued' else 'suppressed' end,
-      w.due_at, ${now}::timestamptz, case when w.reason is not null then ${now}::timestamptz end, w.reason
+      case when ${hours > 0} then w.due_at end, w.due_at, ${now}::timestamptz, case when w.reason is not null then ${now}::timestamptz end, w.reason
     from unnest(${wanted.map(({ profileId }) => shardOfId(profileId))}::smallint[],
       ${wanted.map(({ profileId }) => profileId)}::bigint[], ${revisions}::int[],
       ${wanted.map(({ email }) => email ?? '')}::text[], ${due}::timestamptz[], ${reasons}::text[])

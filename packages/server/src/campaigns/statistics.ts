@@ -65,12 +65,14 @@ export async function readEngagement(q: Queryable, ids: readonly number[]): Prom
         count(*) filter (where urls > 1)::int as several
       from (select count(*) as n, count(distinct e.url) as urls from message_event e
         where ${eventsOf(ids)} and e.type = 'click' and not e.machine group by e.shard, e.message_id) one`.execute(q),
+    // A complaint opts out as well, and is counted as what it is.
     sql<{ optouts: number; complaints: number }>`
-      select count(distinct m.id) filter (where l.event = 'opted_out')::int as optouts,
-        count(distinct m.id) filter (where l.event = 'complained')::int as complaints
-      from consent_ledger l join message m on m.shard = l.shard and m.id = (l.context ->> 'message_id')::bigint
-      where l.context ->> 'message_id' is not null and l.event in ('opted_out', 'complained')
-        and m.campaign_id = any(${[...ids]}::int[])`.execute(q),
+      select count(*) filter (where not complained)::int as optouts, count(*) filter (where complained)::int as complaints
+      from (select bool_or(l.event = 'complained') as complained
+        from consent_ledger l join message m on m.shard = l.shard and m.id = (l.context ->> 'message_id')::bigint
+        where l.context ->> 'message_id' is not null and l.event in ('opted_out', 'complained')
+          and m.campaign_id = any(${[...ids]}::int[])
+        group by m.shard, m.id) one`.execute(q),
   ])
   const [open, click, departure] = [opens.rows[0], clicks.rows[0], departures.rows[0]]
   return {
