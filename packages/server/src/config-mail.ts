@@ -26,17 +26,47 @@ export interface Relay {
   weight?: number
 }
 
+/** Mail goes to the servers of each recipient's domain (MX), without a relay. */
+export interface Direct {
+  /** What we call ourselves to them (EHLO); null: this machine's name. */
+  name: string | null
+  /** STARTTLS: in any case, where it is offered, or never. Certificates are not checked. */
+  tls: (typeof RELAY_TLS)[number]
+}
+
 const RELAY_TLS = ['required', 'opportunistic', 'off'] as const
 const RELAY_AUTH = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'XOAUTH2'] as const
 
+/** Reads `FAIRLEAD_SMTP_URL`: relays, with spaces between, or `mx:` by itself. */
+export function readOutgoing(value: string | null): { relays: Relay[]; direct: Direct | null } {
+  const entries = value?.split(/\s+/) ?? []
+  const isDirect = (entry: string) => /^mx:/i.test(entry)
+  if (!entries.some(isDirect)) return { relays: entries.map(readRelay), direct: null }
+  if (entries.length > 1) throw new Refusal('FAIRLEAD_SMTP_URL: mx: stands alone, not beside relays')
+  return { relays: [], direct: readDirect(entries[0]!) }
+}
+
+function readDirect(value: string): Direct {
+  const url = URL.canParse(value) ? new URL(value) : null
+  if (url?.host !== '' || url.pathname !== '' || url.hash !== '') {
+    throw new Refusal('FAIRLEAD_SMTP_URL must be just mx:, as each domain names its own servers, or mx:?name=…&tls=…')
+  }
+  for (const option of url.searchParams.keys()) {
+    if (option !== 'name' && option !== 'tls')
+      throw new Refusal('FAIRLEAD_SMTP_URL: mx: knows the options name and tls')
+  }
+  const { name = null, tls = 'opportunistic' } = readRelayOptions(url.searchParams, false)
+  return { name, tls }
+}
+
 /** Reads one of the URLs in `FAIRLEAD_SMTP_URL`. */
-export function readRelay(value: string): Relay {
+function readRelay(value: string): Relay {
   const url = URL.canParse(value) ? new URL(value) : null
   const plain = url && ['', '/'].includes(url.pathname) && !url.hash
   if (!url || !plain || !['smtp:', 'smtps:'].includes(url.protocol) || !url.hostname || url.port === '0') {
     // The value is not shown: it may hold a password.
     throw new Refusal(
-      'FAIRLEAD_SMTP_URL must look like smtp://user:password@host:587 or smtps://user:password@host:465',
+      'FAIRLEAD_SMTP_URL must look like smtp://user:password@host:587 or smtps://user:password@host:465, or be mx:',
     )
   }
   const secure = url.protocol === 'smtps:'

@@ -1,10 +1,18 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
-import { Refusal, type Relay, readBounceDomain, readConnections, readKey, readRelay } from './config-mail.ts'
+import {
+  type Direct,
+  Refusal,
+  type Relay,
+  readBounceDomain,
+  readConnections,
+  readKey,
+  readOutgoing,
+} from './config-mail.ts'
 import type { DkimKeyText } from './delivery/dkim/key.ts'
 import { closest } from './platform/closest.ts'
 
-export type { Relay } from './config-mail.ts'
+export type { Direct, Relay } from './config-mail.ts'
 
 /** Everything that the environment says, checked and with its defaults filled in. */
 export interface Config {
@@ -21,8 +29,10 @@ export interface Config {
   account: { key: string; secret: string } | null
   /** The operator that the start creates or keeps. */
   operator: { email: string; password: string } | null
-  /** The relays for outgoing mail; none: the built-in mail catcher. */
+  /** The relays for outgoing mail; none, and not `direct`: the built-in mail catcher. */
   relays: Relay[]
+  /** Outgoing mail goes to the servers of each domain; null: it does not. */
+  direct: Direct | null
   /** Connections to all relays together, at most, of each worker. */
   smtpConnections: number
   /** Keys to sign outgoing mail with. */
@@ -105,7 +115,7 @@ function read(env: Environment, folder: string): Config {
     databaseUrl: databaseUrl ? readDatabaseUrl(databaseUrl) : null,
     account: readAccount(text('FAIRLEAD_API_KEY'), text('FAIRLEAD_API_SECRET')),
     operator: readOperator(text('FAIRLEAD_ADMIN_EMAIL'), env.FAIRLEAD_ADMIN_PASSWORD || null),
-    relays: (text('FAIRLEAD_SMTP_URL')?.split(/\s+/) ?? []).map(readRelay),
+    ...readOutgoing(text('FAIRLEAD_SMTP_URL')),
     smtpConnections: readConnections(text('FAIRLEAD_SMTP_CONNECTIONS')),
     dkim: (text('FAIRLEAD_DKIM')?.split(/\s+/) ?? []).map((entry) => readKey(entry, folder)),
     bounceDomain: readBounceDomain(text('FAIRLEAD_BOUNCE_DOMAIN')),

@@ -92,13 +92,11 @@ async function isFairlead(host: string, number: number): Promise<boolean> {
   }
 }
 
-function publicAddress({ publicUrl, relays }: Config): string {
+function publicAddress({ publicUrl, relays, direct }: Config): string {
   const { protocol, hostname } = new URL(publicUrl)
   const local = hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
-  if (relays.length > 0 && local) {
-    throw new Error(
-      `${publicUrl} works on this machine only, yet mail goes out through a relay: set FAIRLEAD_PUBLIC_URL`,
-    )
+  if ((relays.length > 0 || direct) && local) {
+    throw new Error(`${publicUrl} works on this machine only, yet mail goes out to others: set FAIRLEAD_PUBLIC_URL`)
   }
   if (local) return `${publicUrl}, for this machine only`
   return protocol === 'https:'
@@ -106,7 +104,9 @@ function publicAddress({ publicUrl, relays }: Config): string {
     : `${publicUrl}, without TLS: links carry people's tokens, so put HTTPS in front`
 }
 
-async function outgoing({ relays }: Config): Promise<string> {
+async function outgoing({ relays, direct }: Config): Promise<string> {
+  if (direct)
+    return 'straight to the servers of each domain (mx:); "fairlead relay test --to ADDRESS" tries those of one'
   if (relays.length === 0) return 'caught here, as FAIRLEAD_SMTP_URL is not set'
   return (await Promise.all(relays.map(tryRelay))).join('; ')
 }

@@ -27,7 +27,8 @@ export const command: CliCommand = {
         const mails = await withDatabase(config, (db) => listCaught(db, options.limit, options.to ?? null))
         if (options.json) for (const mail of mails) terminal.print(JSON.stringify(mail))
         else if (mails.length > 0) for (const line of table(mails)) terminal.print(line)
-        else if (config.relays.length > 0) terminal.print('No mail was caught: it goes out through FAIRLEAD_SMTP_URL')
+        else if (config.relays.length > 0 || config.direct)
+          terminal.print('No mail was caught: it goes out through FAIRLEAD_SMTP_URL')
         else terminal.print('No mail was caught yet')
       })
 

@@ -3,6 +3,8 @@ import { styleText } from 'node:util'
 import { checkDkim, type ResolveTxt } from '../delivery/dkim/check.ts'
 import { dkimKeysOf } from '../delivery/dkim/key.ts'
 import type { Finding } from '../delivery/finding.ts'
+import { checkDirect } from '../delivery/mx/check.ts'
+import { internet } from '../delivery/mx/hosts.ts'
 import { checkRelay } from '../delivery/relay-check.ts'
 import { systemClock } from '../platform/clock.ts'
 import { OperatorError } from '../platform/operator-error.ts'
@@ -33,10 +35,10 @@ export const command: CliCommand = {
           '  FAIRLEAD_SMTP_URL=smtp://user:password@relay.example.com npx fairlead relay test --to ada@example.com',
       )
       .action(async (options: { to?: string }) => {
-        const { relays, from, ...config } = requireConfig(terminal.env)
+        const { relays, direct, from, ...config } = requireConfig(terminal.env)
         const dkim = dkimKeysOf(config.dkim)
         const to = options.to === undefined ? null : readAddress(options.to)
-        if (relays.length === 0) {
+        if (relays.length === 0 && !direct) {
           return terminal.print('FAIRLEAD_SMTP_URL is not set: mail is caught here, see "fairlead mail list"')
         }
         const say = ({ verdict, about, text }: Finding) => {
@@ -45,11 +47,17 @@ export const command: CliCommand = {
           if (verdict === 'wrong') fail(1)
         }
         const now = systemClock.now()
+        const check = { from, to, dkim, now, opening: { timeouts: TIMEOUTS } }
         for (const relay of relays) {
           terminal.print(`${relay.host}:${relay.port}`)
-          const check = { relay, from, to, dkim, now, opening: { timeouts: TIMEOUTS } }
-          for await (const finding of checkRelay(check)) say(finding)
+          for await (const finding of checkRelay({ ...check, relay })) say(finding)
         }
+        if (direct) {
+          terminal.print('without a relay, to the servers of each domain (mx:)')
+          for await (const finding of checkDirect({ ...check, direct, world: internet() })) say(finding)
+        }
+        // Without a relay that was said above.
+        if (direct && dkim.length === 0) return
         for (const finding of await checkDkim(dkim, from.address, askDns())) say(finding)
       })
   },

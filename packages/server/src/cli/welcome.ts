@@ -13,12 +13,7 @@ export function welcome(config: Config, running: Pick<RunningFairlead, 'address'
   const facts: Array<[string, string]> = [
     ['API and pages', running.address],
     ['Links point to', config.publicUrl],
-    [
-      'Outgoing mail',
-      config.relays.length > 0
-        ? `goes to ${config.relays.map(({ host, port }) => `${host}:${port}`).join(', ')}`
-        : 'is caught here: npx fairlead mail list',
-    ],
+    ['Outgoing mail', wayOut(config)],
     ['Data', config.databaseUrl ? 'in the database of FAIRLEAD_DATABASE_URL' : running.dataDir],
     ['API key', account.key],
     ['API secret', secretIsNews ? `${account.secret}   (shown once)` : 'npx fairlead key list --secrets'],
@@ -35,6 +30,12 @@ export function welcome(config: Config, running: Pick<RunningFairlead, 'address'
       ]
     : []
   return ['', 'Fairlead is ready.', '', ...lines, ...tour, ''].join('\n')
+}
+
+function wayOut({ relays, direct }: Config): string {
+  if (direct) return 'goes straight to the servers of each domain'
+  if (relays.length > 0) return `goes to ${relays.map(({ host, port }) => `${host}:${port}`).join(', ')}`
+  return 'is caught here: npx fairlead mail list'
 }
 
 /** A signed `POST /user` to copy into a shell. */

@@ -76,7 +76,7 @@ export function createLanes(parts: LaneParts): Lanes {
         return unsent(ready)
       }
       const outcome = await hand(ready, connection)
-      if (carried > 0 && isFarewell(outcome)) {
+      if (carried > 0 && !connection.isUsable() && isFarewell(outcome)) {
         supply.ended(ready, 'other')
         return unsent(ready)
       }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Relay } from '../config.ts'
+import type { Direct, Relay } from '../config.ts'
 import type { Clock } from '../platform/clock.ts'
 import { coalesce } from '../platform/coalesce.ts'
 import { isReachable } from '../platform/database.ts'
@@ -13,6 +13,8 @@ import { type ComposeParts, compose } from './compose.ts'
 import { cacheHolds, holdBack } from './holds.ts'
 import { createLine } from './line.ts'
 import { createDeliveryMetrics } from './metrics.ts'
+import { directSource } from './mx/direct.ts'
+import { internet, type MxWorld } from './mx/hosts.ts'
 import { consequenceOf, verdictOn } from './outcome.ts'
 import { createOutlets, type Outlets } from './outlets.ts'
 import { createPacing } from './pacing.ts'
@@ -31,7 +33,7 @@ import {
 import { createDeliveryReport } from './report.ts'
 import { type Settled, settleAll } from './settle.ts'
 import { createSupply } from './supply.ts'
-import type { Connection, Opening, TransmitOutcome } from './transport.ts'
+import { type Connection, type Opening, relaySource, type Source, type TransmitOutcome } from './transport.ts'
 
 export interface DeliveryParts extends PrepareParts, ComposeParts {
   links: PrepareParts['links'] & ComposeParts['links']
@@ -39,8 +41,12 @@ export interface DeliveryParts extends PrepareParts, ComposeParts {
   log: Log
   settings: SettingsCache
   profiles: Profiles
-  /** None: mail is caught on this machine. */
+  /** None: mail goes directly, or is caught on this machine. */
   relays: readonly Relay[]
+  /** How mail goes to the servers of each domain without a relay; unset or null: it does not. */
+  direct?: Direct | null
+  /** Where those servers are found; unset: on the Internet. */
+  mxWorld?: MxWorld
   /** Calls back when messages were queued, if somebody tells. */
   onWake?: (hear: () => void) => void
   /** Where to count; unset: nowhere that anybody looks. */
@@ -194,10 +200,17 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     }
   }
 
+  async function openSources(): Promise<Source[]> {
+    const { relays, direct, mxWorld = internet() } = parts
+    if (direct) return [directSource(direct, mxWorld)]
+    if (relays.length > 0) return relays.map(relaySource)
+    catcher = await startCatcher(db, clock, log)
+    return [relaySource(catcher.relay)]
+  }
+
   async function openOutlets(): Promise<Outlets> {
-    if (parts.relays.length === 0) catcher = await startCatcher(db, clock, log)
     return createOutlets({
-      relays: catcher ? [catcher.relay] : parts.relays,
+      sources: await openSources(),
       connections: parts.connections,
       opening: parts.opening,
       log,
@@ -209,8 +222,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       failed: metrics.unreachable,
       unsent: ({ message }) => void returnToQueue([message]).then(nudge),
       closed() {
-        const waiting = [...line.drain(), ...supply.drain()]
-        void returnToQueue(waiting.map(({ message }) => message))
+        void returnToQueue(line.drain().map(({ message }) => message))
+        void supply.drain().then((marked) => returnToQueue(marked.map(({ message }) => message)))
       },
     })
   }
@@ -319,7 +332,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       if (heartbeat) clearInterval(heartbeat)
       await running
       supply.stop()
-      await returnToQueue([...line.drain(), ...supply.drain()].map(({ message }) => message))
+      await returnToQueue([...line.drain(), ...(await supply.drain())].map(({ message }) => message))
       await outlets?.stop(FINISH_WITHIN)
       await Promise.all(settling)
       report.stop()

@@ -1,9 +1,8 @@
-import type { Relay } from '../config.ts'
 import type { Log } from '../platform/log.ts'
 import { oneLine } from '../platform/operator-error.ts'
 import { createGate, type Gate } from './gate.ts'
 import { createLanes, type LaneParts, type Lanes } from './lanes.ts'
-import { type Opening, openConnection } from './transport.ts'
+import type { Opening, Source } from './transport.ts'
 
 /**
  * The relays, each with lanes of its own by its weight. All take from one supply, so while one is down the others
@@ -21,7 +20,7 @@ export interface Outlets {
 }
 
 export interface OutletParts extends Pick<LaneParts, 'supply' | 'hand' | 'verdictOn' | 'done' | 'unsent'> {
-  relays: readonly Relay[]
+  sources: readonly Source[]
   /** Connections to all of them together. */
   connections: number
   log: Log
@@ -36,7 +35,7 @@ export interface OutletParts extends Pick<LaneParts, 'supply' | 'hand' | 'verdic
 }
 
 interface Outlet {
-  relay: Relay
+  source: Source
   gate: Gate
   lanes: Lanes
   /** It is being tried whether it is back. */
@@ -44,46 +43,44 @@ interface Outlet {
 }
 
 export function createOutlets(parts: OutletParts): Outlets {
-  const { relays, connections, log, opening, opened, failed, closed } = parts
+  const { sources, connections, log, opening, opened, failed, closed } = parts
   const stopping = new AbortController()
-  for (const relay of relays) {
-    if (relay.verify === false) log.warn({ relay: nameOf(relay) }, 'anybody can pose as this relay: verify=off')
-  }
+  for (const { name, warning } of sources) if (warning) log.warn({ relay: name }, warning)
   const isOpen = () => outlets.some(({ gate }) => gate.isOpen())
   const shares = laneCounts(
-    relays.map(({ weight }) => weight ?? 1),
+    sources.map(({ weight }) => weight),
     connections,
   )
   const outlets: Outlet[] = shares.map((count, index) => {
-    const relay = relays[index]!
+    const source = sources[index]!
     const gate = createGate()
     const lanes = createLanes({
       ...parts,
       count,
       // A relay that is known to be down is tried by `tryClosed` alone.
       connect: (signal) =>
-        gate.isOpen() ? openConnection(relay, { ...opening, signal }) : Promise.reject(new Error('the relay is down')),
+        gate.isOpen() ? source.open({ ...opening, signal }) : Promise.reject(new Error('the relay is down')),
       unreachable(error, alone) {
         if (gate.isOpen()) failed()
         if (!alone || !gate.isOpen()) return
-        log.warn({ relay: nameOf(relay) }, `the relay is down: ${oneLine(error)}`)
+        log.warn({ relay: source.name }, `the relay is down: ${oneLine(error)}`)
         gate.failed()
         if (!isOpen()) closed()
       },
     })
-    return { relay, gate, lanes, knock: null }
+    return { source, gate, lanes, knock: null }
   })
 
-  async function knock({ relay, gate, lanes }: Outlet): Promise<void> {
+  async function knock({ source, gate, lanes }: Outlet): Promise<void> {
     try {
-      lanes.lend(await openConnection(relay, { ...opening, signal: stopping.signal }))
-      if (gate.passed()) log.info({ relay: nameOf(relay) }, 'the relay is back')
+      lanes.lend(await source.open({ ...opening, signal: stopping.signal }))
+      if (gate.passed()) log.info({ relay: source.name }, 'the relay is back')
       opened()
     } catch (error) {
       if (stopping.signal.aborted) return
       failed()
       const failures = gate.failed()
-      log.warn({ relay: nameOf(relay), failures }, `the relay is still down: ${oneLine(error)}`)
+      log.warn({ relay: source.name, failures }, `the relay is still down: ${oneLine(error)}`)
     }
   }
 
@@ -106,8 +103,6 @@ export function createOutlets(parts: OutletParts): Outlets {
     },
   }
 }
-
-const nameOf = ({ host, port }: Relay) => `${host}:${port}`
 
 /** Shares connections out by weight; every relay that has any gets at least one. */
 export function laneCounts(weights: readonly number[], connections: number): number[] {

@@ -6,17 +6,20 @@ import { type Finding, note, ok, wrong } from './finding.ts'
 import { asciiDomain } from './mime/domain.ts'
 import { createMimeWriter } from './mime/writer.ts'
 import { isLoopback, type TlsFacts } from './smtp/encryption.ts'
-import { type Offers, openSmtp, type SmtpSession } from './smtp/open.ts'
+import { type Offers, openSmtp, type SmtpOptions, type SmtpSession } from './smtp/open.ts'
 import { type Opening, optionsFor, type TransmitOutcome } from './transport.ts'
 
-export interface RelayCheck {
+export interface RelayCheck extends TransactionCheck {
   relay: Relay
+  opening?: Opening
+}
+
+export interface TransactionCheck {
   from: Sender
   /** Gets one real message; null: none is sent. */
   to: string | null
   dkim: readonly DkimKey[]
   now: Date
-  opening?: Opening
 }
 
 /** Certificates that end within this many days are worth a word. */
@@ -34,9 +37,7 @@ export async function* checkRelay(check: RelayCheck): AsyncGenerator<Finding> {
   if (!looked.ok) return yield wrong(NAMES[looked.stage], looked.problem)
   const { offers, close } = looked.session
   close()
-  yield ok('greeting', offers.greeting)
-  yield* capabilities(offers)
-  yield* encryption(offers, options.verify, relay, check.now)
+  yield* saysOfItself(offers, options, check.now)
 
   const opened = await openSmtp(options)
   if (!opened.ok) {
@@ -47,13 +48,30 @@ export async function* checkRelay(check: RelayCheck): AsyncGenerator<Finding> {
   const { session } = opened
   try {
     yield signIn(session.offers, relay)
-    yield* transaction(session, check)
+    yield* transaction(session, check, `through ${relay.host}:${relay.port}`)
   } finally {
     session.close()
   }
 }
 
-const NAMES = { connect: 'connection', greeting: 'greeting', hello: 'EHLO', tls: 'TLS', auth: 'sign-in' } as const
+/** What a server offers, and how it is with TLS. */
+export function* saysOfItself(
+  offers: Offers,
+  options: Pick<SmtpOptions, 'host' | 'tls' | 'verify'>,
+  now: Date,
+): Generator<Finding> {
+  yield ok('greeting', offers.greeting)
+  yield* capabilities(offers)
+  yield* encryption(offers, options, now)
+}
+
+export const NAMES = {
+  connect: 'connection',
+  greeting: 'greeting',
+  hello: 'EHLO',
+  tls: 'TLS',
+  auth: 'sign-in',
+} as const
 
 function* capabilities(offers: Offers): Generator<Finding> {
   if (!offers.isExtended)
@@ -63,12 +81,16 @@ function* capabilities(offers: Offers): Generator<Finding> {
   if (!offers.eightBit) yield note('EHLO', 'without 8BITMIME all text is re-encoded, which makes messages larger')
 }
 
-function* encryption({ tls }: Offers, verify: boolean, { host, secure }: Relay, now: Date): Generator<Finding> {
+function* encryption(
+  { tls }: Offers,
+  { host, tls: how, verify }: Pick<SmtpOptions, 'host' | 'tls' | 'verify'>,
+  now: Date,
+): Generator<Finding> {
   if (!tls) {
     if (isLoopback(host)) return yield ok('TLS', 'none, and none is needed on this machine')
     return yield note('TLS', 'none: mail travels in the clear')
   }
-  yield ok('TLS', `${tls.protocol}, ${tls.cipher}${secure ? ', from the first byte' : ', by STARTTLS'}`)
+  yield ok('TLS', `${tls.protocol}, ${tls.cipher}${how === 'implicit' ? ', from the first byte' : ', by STARTTLS'}`)
   yield certificate(tls, verify, now)
 }
 
@@ -90,7 +112,12 @@ function signIn({ auth, signedIn }: Offers, { user }: Relay): Finding {
   return ok('sign-in', `not needed so far, as the URL has no user; ${offered}`)
 }
 
-async function* transaction(session: SmtpSession, check: RelayCheck): AsyncGenerator<Finding> {
+/** Whether sender and recipient are taken, and then a message if it has somebody to go to. @param way that it takes */
+export async function* transaction(
+  session: SmtpSession,
+  check: TransactionCheck,
+  way: string,
+): AsyncGenerator<Finding> {
   const { from, to } = check
   const recipient = to ?? from.address
   const { mail, rcpt } = await session.probe(from.address, recipient)
@@ -100,11 +127,11 @@ async function* transaction(session: SmtpSession, check: RelayCheck): AsyncGener
   else if (to) return yield wrong('recipient', `${recipient}: ${rcpt.text}`)
   // Where no --to was given, the sender's own mailbox stands in; it need not exist for others to get mail.
   else yield note('recipient', `${recipient}: ${rcpt.text}; bounces of mail would come back there`)
-  if (to) yield sent(await send(session, check, to), to)
+  if (to) yield sent(await send(session, check, to, way), to)
 }
 
-async function send(session: SmtpSession, check: RelayCheck, to: string): Promise<TransmitOutcome> {
-  const { from, dkim, relay, now } = check
+async function send(session: SmtpSession, check: TransactionCheck, to: string, way: string): Promise<TransmitOutcome> {
+  const { from, dkim, now } = check
   const domain = from.address.slice(from.address.lastIndexOf('@') + 1)
   const keys = dkim.filter((key) => key.domain === asciiDomain(domain).toLowerCase())
   const written = createMimeWriter().write(
@@ -114,7 +141,7 @@ async function send(session: SmtpSession, check: RelayCheck, to: string): Promis
       subject: 'Test of the relay',
       messageId: `<test.${randomBytes(12).toString('hex')}@${domain}>`,
       date: now,
-      text: `This message went out through ${relay.host}:${relay.port}, by "fairlead relay test".\n`,
+      text: `This message went out ${way}, by "fairlead relay test".\n`,
     },
     { eightBit: session.offers.eightBit && keys.length === 0, smtpUtf8: session.offers.utf8 },
   )

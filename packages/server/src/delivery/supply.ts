@@ -16,8 +16,9 @@ export interface Supply {
   arrived(): void
   /** A message that came from here is done. */
   ended(ready: ReadyMessage, verdict: Verdict): void
-  /** Takes back what was marked and not given out. */
-  drain(): ReadyMessage[]
+  /** Takes back what was marked and not given out, and what is being marked at the moment. */
+  drain(): Promise<ReadyMessage[]>
+  /** Gives out no more. */
   stop(): void
 }
 
@@ -39,23 +40,22 @@ export function createSupply({ line, pacing, ahead, mark, lost }: SupplyParts): 
   const marked: ReadyMessage[] = []
   const takers: Array<(ready: ReadyMessage | null) => void> = []
   const sleepers: Array<(hasWork: boolean) => void> = []
-  let isMarking = false
+  let marking: Promise<void> | null = null
   let isStopped = false
   let look: NodeJS.Timeout | null = null
 
   /** Marks the next messages in line when few are left. */
   function refill(): void {
-    if (isStopped || isMarking || marked.length > ahead / 2 || line.size === 0) return
+    if (isStopped || marking || marked.length > ahead / 2 || line.size === 0) return
     const messages = line.take(ahead)
-    if (messages.length > 0) void markAll(messages)
+    if (messages.length > 0) marking = markAll(messages)
     else lookAgain()
   }
 
   async function markAll(messages: readonly ReadyMessage[]): Promise<void> {
-    isMarking = true
     // When it fails the leases run out by themselves; what may have been marked after all is in doubt then.
     const mine = new Set(await mark(messages).catch(() => []))
-    isMarking = false
+    marking = null
     const gone = messages.filter((message) => !mine.has(message))
     for (const message of gone) pacing.ended(domainOf(message), 'other')
     if (gone.length > 0) lost(gone)
@@ -111,7 +111,9 @@ export function createSupply({ line, pacing, ahead, mark, lost }: SupplyParts): 
       pacing.ended(domainOf(ready), verdict)
       if (takers.length > 0) refill()
     },
-    drain() {
+    async drain() {
+      // Left alone, it would be taken for messages in doubt once the leases run out.
+      await marking
       const left = marked.splice(0)
       for (const message of left) pacing.ended(domainOf(message), 'other')
       return left

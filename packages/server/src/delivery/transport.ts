@@ -19,6 +19,18 @@ export interface Transmittable {
   traits?: Traits
 }
 
+/** Where connections come from: a relay, or something that is used like one. */
+export interface Source {
+  /** As the log says it. */
+  name: string
+  /** Its share of the connections, beside others. */
+  weight: number
+  /** What an operator should know of it; null: nothing. */
+  warning: string | null
+  /** @throws Error when it is down, refuses, or does not know us */
+  open(opening: Opening): Promise<Connection>
+}
+
 /** One connection to the relay, for one message at a time. */
 export interface Connection {
   transmit(message: Transmittable): Promise<TransmitOutcome>
@@ -40,7 +52,17 @@ export interface Opening {
 }
 
 /** A relay of our own greets soon; one that hangs should be found out sooner than a stranger on the net. In ms. */
-const GREETING = 60_000
+export const GREETING = 60_000
+
+export function relaySource(relay: Relay): Source {
+  const { host, port, weight = 1, verify } = relay
+  return {
+    name: `${host}:${port}`,
+    weight,
+    warning: verify === false ? 'anybody can pose as this relay: verify=off' : null,
+    open: (opening) => openConnection(relay, opening),
+  }
+}
 
 /** Opens a connection and signs in. @throws Error when the relay is down, refuses, or does not know us */
 export async function openConnection(relay: Relay, opening: Opening = {}): Promise<Connection> {

@@ -31,6 +31,7 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       histories: loadHistories,
       from: config.from,
       relays: config.relays,
+      direct: config.direct,
       connections: config.smtpConnections,
       returnPathOf: config.bounceDomain ? (id) => returnPathOf(signingKeys, id, config.bounceDomain!) : null,
       mime: createMimeWriter(),

@@ -27,6 +27,7 @@ describe('the environment', () => {
       account: null,
       operator: null,
       relays: [],
+      direct: null,
       smtpConnections: 20,
       dkim: [],
       bounceDomain: null,

@@ -42,6 +42,9 @@ export interface Script {
   /** For STARTTLS, and with `secure` from the first byte. */
   certificate?: { key: string; cert: string }
   secure?: boolean
+  /** Where it listens: an address of this machine, and a port; unset: a free one. */
+  address?: string
+  port?: number
 }
 
 /** A mail server that does what it is told, however wrong that is. */
@@ -193,7 +196,7 @@ export async function startScriptedSmtp(script: Script = {}): Promise<ScriptedSm
     }
   }
 
-  server.listen(0, '127.0.0.1')
+  server.listen(script.port ?? 0, script.address ?? '127.0.0.1')
   await once(server, 'listening')
   smtp.port = (server.address() as AddressInfo).port
   return smtp

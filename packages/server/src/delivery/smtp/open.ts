@@ -11,6 +11,8 @@ import { createWire, type Wire } from './wire.ts'
 
 export interface SmtpOptions {
   host: string
+  /** Where the host is; unset: the system is asked. */
+  address?: string
   port: number
   /** From the first byte; by STARTTLS or not at all; by STARTTLS when it is offered; never. */
   tls: 'implicit' | 'required' | 'opportunistic' | 'off'
@@ -40,6 +42,15 @@ export interface Offers extends Capabilities {
   signedIn: Mechanism | null
 }
 
+/** What every server can take. */
+export const NO_OFFERS: Offers = {
+  ...readCapabilities({ code: 250, lines: [] }),
+  greeting: '',
+  isExtended: false,
+  tls: null,
+  signedIn: null,
+}
+
 /** A connection that is ready for messages, one at a time. */
 export interface SmtpSession {
   offers: Offers
@@ -67,8 +78,8 @@ class Failure {
 
 /** Connects, greets, encrypts, signs in. Never rejects. */
 export async function openSmtp(options: SmtpOptions): Promise<SmtpOpened> {
-  const { host, port, signal } = options
-  const wire = createWire(connect({ host, port }), { ...TIMEOUTS, ...options.timeouts })
+  const { host, address = host, port, signal } = options
+  const wire = createWire(connect({ host: address, port }), { ...TIMEOUTS, ...options.timeouts })
   const abort = () => wire.cut('given up')
   signal?.addEventListener('abort', abort)
   if (signal?.aborted) abort()

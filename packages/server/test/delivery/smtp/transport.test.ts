@@ -37,6 +37,17 @@ test('the way to sign in and our name can be set', () => {
   expect(optionsFor(relayOf('smtp://relay.example.com?name=[192.0.2.1]')).name).toBe('[192.0.2.1]')
 })
 
+test('mail goes without a relay', () => {
+  const outgoing = (FAIRLEAD_SMTP_URL: string) => {
+    const outcome = readConfig({ FAIRLEAD_SMTP_URL })
+    return outcome.ok ? [outcome.config.relays, outcome.config.direct] : outcome.problem
+  }
+  expect(outgoing('mx:')).toEqual([[], { name: null, tls: 'opportunistic' }])
+  const direct = { name: 'mail.example.com', tls: 'required' }
+  expect(outgoing('MX:?name=mail.example.com&tls=required')).toEqual([[], direct])
+  expect(outgoing('')).toEqual([[], null])
+})
+
 test.each([
   'smtp://u:hunter2@relay.example.com?tls=yes',
   'smtp://u:hunter2@relay.example.com?verify=false',
@@ -48,6 +59,14 @@ test.each([
   'smtp://u?hunter2@relay.example.com',
   'smtp://u:hunter2@relay.example.com#x',
   'smtps://u:hunter2@relay.example.com?tls=off',
+  'mx://hunter2.example.com',
+  'mx:hunter2.example.com',
+  'mx:?tls=maybe',
+  'mx:?name=a b',
+  'mx:?verify=on&hunter2=1',
+  'mx:?weight=2',
+  'mx: smtp://u:hunter2@relay.example.com',
+  'mx: mx:',
 ])('%s is refused, without a word of its secrets', (FAIRLEAD_SMTP_URL) => {
   const outcome = readConfig({ FAIRLEAD_SMTP_URL })
   expect(outcome).toMatchObject({ ok: false, problem: expect.stringMatching(/^FAIRLEAD_SMTP_URL/) })
