@@ -43,11 +43,11 @@ const SETTINGS: Setting[] = [
  */
 export async function run(options: BenchOptions = { profile: null }): Promise<Measure[]> {
   const measures: Measure[] = []
-  for (const setting of SETTINGS) measures.push(...(await compareOne(setting, options)))
+  for (const setting of SETTINGS) measures.push(...(await compare(setting, options)))
   return measures
 }
 
-export async function compareOne(setting: Setting, options: BenchOptions): Promise<Measure[]> {
+async function compare(setting: Setting, options: BenchOptions): Promise<Measure[]> {
   const { connections, latency, dkim } = setting
   const sink = await startSink(latency)
   const folder = mkdtempSync(join(tmpdir(), 'fairlead-bench-dkim-'))

@@ -17,6 +17,10 @@ const benchmarks: Record<string, { about: string; load(): Promise<Benchmark> }> 
   smtp: { about: 'handing ready messages over, beside a socket loop and nodemailer', load: () => import('./smtp.ts') },
   links: { about: 'tokens of tracked links', load: () => import('./links.ts') },
   zephyr: { about: 'rendering, beside Handlebars and LiquidJS', load: () => import('./zephyr.ts') },
+  campaign: {
+    about: 'campaigns from end to end, beside a socket loop and nodemailer',
+    load: () => import('./campaign.ts'),
+  },
   fill: { about: 'writing the recipients of campaigns', load: () => import('./fill.ts') },
   mime: { about: 'writing and signing mail, beside nodemailer', load: () => import('./mime.ts') },
 }
