@@ -143,6 +143,7 @@ async function startCampaign(fairlead: { url: string; key: string; secret: strin
     from_email: 'shop@example.org',
     content_html: content(),
     content_text: 'News for {first_name}: https://shop.example.org/ Stop: {optout_confirm_url}',
+    is_link_tracking: 1,
     schedule_time: 'now',
   })
   return blast_id
