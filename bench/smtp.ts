@@ -1,9 +1,9 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { connect } from 'node:net'
 import SMTPConnection from 'nodemailer/lib/smtp-connection'
 import { openConnection, type Traits } from '../packages/server/src/delivery/transport.ts'
 import { type Measure, median } from './measure.ts'
+import { rawSmtpClient, type SmtpClient } from './raw-smtp.ts'
 
 /** Many short rounds: whatever else the machine does, some of them are spared, and the others meet all ways alike. */
 const ROUNDS = 25
@@ -11,14 +11,8 @@ const MILLISECONDS = 200
 const CONNECTIONS = [1, 10, 50]
 const BYTES = 20 * 1024
 
-/** Hands over one message; `close` ends the connection. */
-interface Client {
-  send(): Promise<void>
-  close(): void
-}
-
 /** What is measured: how to make a client, by name. */
-type Ways = Record<string, (port: number) => Promise<Client>>
+type Ways = Record<string, (port: number) => Promise<SmtpClient>>
 
 interface Result {
   rate: number
@@ -34,7 +28,7 @@ const RAW = 'pipelining socket loop'
 const NODEMAILER = "nodemailer's connection"
 const TOLD = `${OURS}, told of dots`
 const WAYS: Ways = {
-  [RAW]: rawClient,
+  [RAW]: (port) => rawSmtpClient(port, CONTENT),
   [OURS]: (port) => ourClient(port),
   [TOLD]: (port) => ourClient(port, { eightBit: false, smtpUtf8: false, leadingDot: false }),
   [NODEMAILER]: nodemailerClient,
@@ -56,7 +50,7 @@ export async function run(): Promise<Measure[]> {
 /** All ways in turns, after one round that only warms them up; medians over the rounds. */
 async function compare(port: number, connections: number): Promise<Measure[]> {
   const results = new Map<string, Result[]>(Object.keys(WAYS).map((name) => [name, []]))
-  const opened = new Map<string, Client[]>()
+  const opened = new Map<string, SmtpClient[]>()
   for (const [name, make] of Object.entries(WAYS)) {
     opened.set(name, await Promise.all(Array.from({ length: connections }, () => make(port))))
   }
@@ -87,7 +81,7 @@ async function compare(port: number, connections: number): Promise<Measure[]> {
   ]
 }
 
-async function measure(clients: readonly Client[]): Promise<Result> {
+async function measure(clients: readonly SmtpClient[]): Promise<Result> {
   const used = process.cpuUsage()
   const began = performance.now()
   const deadline = began + MILLISECONDS
@@ -105,41 +99,7 @@ async function measure(clients: readonly Client[]): Promise<Result> {
   return { rate: sent / seconds, microseconds: (user + system) / sent }
 }
 
-/** The least that SMTP needs: write the envelope, wait, write the content, wait. Answers are counted, not read. */
-async function rawClient(port: number): Promise<Client> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-  const envelope = Buffer.from('MAIL FROM:<shop@example.org>\r\nRCPT TO:<ada@example.com>\r\nDATA\r\n')
-  const end = Buffer.from('.\r\n')
-  let expected = 1
-  let heard: () => void = () => {}
-  socket.on('data', (chunk: Buffer) => {
-    for (let at = chunk.indexOf(10); at !== -1; at = chunk.indexOf(10, at + 1)) expected -= 1
-    if (expected === 0) heard()
-  })
-  const answers = (count: number) =>
-    new Promise<void>((resolve) => {
-      expected = count
-      heard = resolve
-    })
-  await answers(1)
-  socket.write('EHLO bench\r\n')
-  await answers(3)
-  return {
-    async send() {
-      socket.write(envelope)
-      await answers(3)
-      socket.cork()
-      socket.write(CONTENT)
-      socket.write(end)
-      socket.uncork()
-      await answers(1)
-    },
-    close: () => socket.destroy(),
-  }
-}
-
-/** @param traits what our own writer of messages knows of each; it spares the search for dots */
-async function ourClient(port: number, traits?: Traits): Promise<Client> {
+async function ourClient(port: number, traits?: Traits): Promise<SmtpClient> {
   const connection = await openConnection({ host: '127.0.0.1', port, secure: false, user: null, password: null })
   return {
     async send() {
@@ -150,7 +110,7 @@ async function ourClient(port: number, traits?: Traits): Promise<Client> {
   }
 }
 
-async function nodemailerClient(port: number): Promise<Client> {
+async function nodemailerClient(port: number): Promise<SmtpClient> {
   const smtp = new SMTPConnection({ host: '127.0.0.1', port, ignoreTLS: true })
   await new Promise<void>((resolve, reject) => smtp.connect((error) => (error ? reject(error) : resolve())))
   return {

@@ -1,4 +1,5 @@
 import type { Clock } from '../platform/clock.ts'
+import { createWorkLoop } from '../platform/work-loop.ts'
 import { fillChunk } from './fill.ts'
 import { cancelWaiting, completeFinished } from './finish.ts'
 import { type GenerateParts, generateDue } from './generate.ts'
@@ -14,7 +15,6 @@ export interface CampaignLoopParts extends StartParts, GenerateParts {
 
 /** Looks by itself this often, in ms: a campaign begins, and is seen to be complete, this late at most. */
 const POLL = 500
-const LONGEST_PAUSE = 5_000
 
 /**
  * One round: begins what is due, writes one chunk of recipients, takes back what was cancelled, ends what is complete.
@@ -52,54 +52,17 @@ export async function campaignRound(parts: CampaignLoopParts): Promise<boolean> 
 
 /** Moves campaigns along for as long as there is something to do. */
 export function createCampaignLoop(parts: CampaignLoopParts) {
-  const { log, onWake } = parts
-  let stopping = false
-  let running: Promise<void> | null = null
-  let called = false
-  let wakeIdle: (() => void) | null = null
-
-  const nudge = () => {
-    called = true
-    wakeIdle?.()
-  }
-  const idle = (milliseconds: number) =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(() => wakeIdle?.(), milliseconds)
-      wakeIdle = () => {
-        clearTimeout(timer)
-        wakeIdle = null
-        resolve()
-      }
-    })
-
-  async function work(): Promise<void> {
-    let failures = 0
-    while (!stopping) {
-      called = false
-      let busy = false
-      try {
-        busy = await campaignRound(parts)
-        failures = 0
-      } catch (error) {
-        failures += 1
-        if (failures === 1) log.warn({ err: error }, 'campaigns wait for the database')
-      }
-      if (stopping || busy) continue
-      if (failures > 0) await idle(Math.min(LONGEST_PAUSE, 250 * 2 ** failures))
-      else if (!called) await idle(POLL)
-    }
-  }
-
+  const loop = createWorkLoop({
+    turn: () => campaignRound(parts),
+    poll: () => POLL,
+    failed: (error) => parts.log.warn({ err: error }, 'campaigns wait for the database'),
+  })
   return {
     name: 'campaigns',
     start() {
-      onWake?.(nudge)
-      running = work()
+      parts.onWake?.(loop.nudge)
+      loop.start()
     },
-    async stop() {
-      stopping = true
-      nudge()
-      await running
-    },
+    stop: loop.stop,
   }
 }

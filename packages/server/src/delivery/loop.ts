@@ -6,6 +6,7 @@ import { isReachable } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { oneLine } from '../platform/operator-error.ts'
+import { createWorkLoop } from '../platform/work-loop.ts'
 import type { Profiles } from '../profiles/door.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import { type Catcher, startCatcher } from './catcher.ts'
@@ -113,32 +114,21 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     linger: LINGER,
   })
   let isStopping = false
-  let running: Promise<void> | null = null
+  let begun: Promise<void> | null = null
   let heartbeat: NodeJS.Timeout | null = null
   let catcher: Catcher | null = null
   let outlets: Outlets | null = null
 
-  // A call during work is remembered, so that work queued meanwhile does not wait for the next look.
-  let isCalled = false
-  let wakeIdle: (() => void) | null = null
-  const nudge = () => {
-    isCalled = true
-    wakeIdle?.()
-  }
-  const idle = (milliseconds: number) =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(() => wakeIdle?.(), milliseconds)
-      wakeIdle = () => {
-        clearTimeout(timer)
-        wakeIdle = null
-        resolve()
-      }
-    })
+  const loop = createWorkLoop({
+    turn,
+    poll: () => Math.max(50, Math.min(outlets?.wait() ?? POLL, POLL)),
+    failed: (error) => log.warn({ err: error }, 'delivery waits for the database'),
+  })
 
   function release(message: ClaimedMessage): void {
     const kind = heldOf(message)
     kind.delete(message.id)
-    if (kind.size === MOST_HELD - CLAIM) nudge()
+    if (kind.size === MOST_HELD - CLAIM) loop.nudge()
   }
 
   /** Keeps on trying while the database is away: that a message was accepted must not be forgotten. */
@@ -218,9 +208,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       hand,
       verdictOn,
       done,
-      opened: nudge,
+      opened: loop.nudge,
       failed: metrics.unreachable,
-      unsent: ({ message }) => void returnToQueue([message]).then(nudge),
+      unsent: ({ message }) => void returnToQueue([message]).then(loop.nudge),
       closed() {
         void returnToQueue(line.drain().map(({ message }) => message))
         void supply.drain().then((marked) => returnToQueue(marked.map(({ message }) => message)))
@@ -288,24 +278,6 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     return hasMore
   }
 
-  async function run(): Promise<void> {
-    let failures = 0
-    while (!isStopping) {
-      isCalled = false
-      let hasMore = false
-      try {
-        hasMore = await turn()
-        failures = 0
-      } catch (error) {
-        failures += 1
-        if (failures === 1) log.warn({ err: error }, 'delivery waits for the database')
-      }
-      if (isStopping || (hasMore && failures === 0)) continue
-      if (failures > 0) await idle(Math.min(5_000, 250 * 2 ** failures))
-      else if (!isCalled) await idle(Math.max(50, Math.min(outlets?.wait() ?? POLL, POLL)))
-    }
-  }
-
   async function beat(): Promise<void> {
     try {
       const ids = heldIds()
@@ -321,16 +293,15 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   return {
     name: 'delivery',
     start() {
-      parts.onWake?.(nudge)
+      parts.onWake?.(loop.nudge)
       heartbeat = setInterval(beat, HEARTBEAT)
       report.start()
-      running = beat().then(run)
+      begun = beat().then(loop.start)
     },
     async stop() {
       isStopping = true
-      nudge()
       if (heartbeat) clearInterval(heartbeat)
-      await running
+      await Promise.all([begun, loop.stop()])
       supply.stop()
       await returnToQueue([...line.drain(), ...(await supply.drain())].map(({ message }) => message))
       await outlets?.stop(FINISH_WITHIN)

@@ -1,4 +1,5 @@
 import type { Log } from '../platform/log.ts'
+import { createWorkLoop } from '../platform/work-loop.ts'
 import type { Dispatcher } from '../signals/dispatch.ts'
 import type { Engine } from './engine.ts'
 
@@ -14,61 +15,28 @@ export interface FlowLoopParts {
 
 /** Looks by itself this often, in ms: a wait that is over is noticed this late at most. */
 const POLL = 500
-const LONGEST_PAUSE = 5_000
 
 /** Dispatches signals and moves runs, a batch of each in turn, for as long as there is something to do. */
 export function createFlowLoop({ dispatcher, engine, log, wakeOthers, onWake }: FlowLoopParts) {
-  let stopping = false
-  let running: Promise<void> | null = null
-  let called = false
-  let wakeIdle: (() => void) | null = null
-
-  const nudge = () => {
-    called = true
-    wakeIdle?.()
-  }
-  const idle = (milliseconds: number) =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(() => wakeIdle?.(), milliseconds)
-      wakeIdle = () => {
-        clearTimeout(timer)
-        wakeIdle = null
-        resolve()
-      }
-    })
-
-  async function work(): Promise<void> {
-    let failures = 0
-    while (!stopping) {
-      called = false
-      let done = 0
-      try {
-        const signals = await dispatcher.dispatchOnce()
-        const { runs, steps } = await engine.runOnce()
-        done = signals + runs
-        failures = 0
-        if (signals + steps > 0) wakeOthers()
-      } catch (error) {
-        failures += 1
-        if (failures === 1) log.warn({ err: error }, 'flows wait for the database')
-      }
-      if (stopping || done > 0) continue
-      if (failures > 0) await idle(Math.min(LONGEST_PAUSE, 250 * 2 ** failures))
-      else if (!called) await idle(POLL)
-    }
-  }
-
+  const loop = createWorkLoop({
+    async turn() {
+      const signals = await dispatcher.dispatchOnce()
+      const { runs, steps } = await engine.runOnce()
+      if (signals + steps > 0) wakeOthers()
+      return signals + runs > 0
+    },
+    poll: () => POLL,
+    failed: (error) => log.warn({ err: error }, 'flows wait for the database'),
+  })
   return {
     name: 'flows',
     start() {
-      onWake?.(nudge)
-      running = work()
+      onWake?.(loop.nudge)
+      loop.start()
     },
     async stop() {
-      stopping = true
       engine.stop()
-      nudge()
-      await running
+      await loop.stop()
     },
   }
 }
