@@ -1,5 +1,6 @@
 import { isReachable } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
+import { createWorkLoop } from '../platform/work-loop.ts'
 import { applyLinkActs, type LinkActParts } from './link-acts.ts'
 import { type SettleParts, settleEvents } from './settle.ts'
 
@@ -17,45 +18,30 @@ const POLL = 1_000
 export function createActivityLoop(parts: LinkActParts & SettleParts & { log: Log }): ActivityLoop {
   const { db, log } = parts
   let stopping = false
-  let running: Promise<void> | null = null
-  let wake: (() => void) | null = null
 
   async function runOnce(): Promise<void> {
     while (!stopping && (await settleEvents(parts)) > 0);
     while (!stopping && (await applyLinkActs(parts)) > 0);
   }
 
-  async function run(): Promise<void> {
-    let failures = 0
-    while (!stopping) {
-      try {
-        await runOnce()
-        failures = 0
-      } catch (error) {
-        failures += 1
-        if (failures === 1 && (await isReachable(db))) log.error({ err: error }, 'opens and clicks cannot be counted')
-        else if (failures === 1) log.warn({ err: error }, 'the counting of opens and clicks waits for the database')
-      }
-      if (stopping) return
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, failures === 0 ? POLL : Math.min(10_000, POLL * 2 ** failures))
-        wake = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-    }
-  }
+  const loop = createWorkLoop({
+    async turn() {
+      await runOnce()
+      return false
+    },
+    poll: () => POLL,
+    async failed(error) {
+      if (await isReachable(db)) log.error({ err: error }, 'opens and clicks cannot be counted')
+      else log.warn({ err: error }, 'the counting of opens and clicks waits for the database')
+    },
+  })
 
   return {
     name: 'activity',
-    start() {
-      running = run()
-    },
+    start: loop.start,
     async stop() {
       stopping = true
-      wake?.()
-      await running
+      await loop.stop()
     },
     runOnce,
   }

@@ -4,6 +4,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import type { Log } from '../platform/log.ts'
+import { createWorkLoop } from '../platform/work-loop.ts'
 import { type PostOutcome, post, signedForm, signedHeaders } from './post.ts'
 import './tables.ts'
 import { createTargetPolicy } from './target.ts'
@@ -45,10 +46,6 @@ interface Claimed {
 
 export function createPostbackLoop({ db, clock, log, publicUrl }: PostbackParts): PostbackLoop {
   const policy = createTargetPolicy(publicUrl)
-  let stopping = false
-  let running: Promise<void> | null = null
-  let wakeIdle: (() => void) | null = null
-
   /** The oldest unfinished postback of each person, so that "out" and "back in" arrive in that order. */
   async function claim(): Promise<Claimed[]> {
     const now = clock.now()
@@ -92,39 +89,19 @@ export function createPostbackLoop({ db, clock, log, publicUrl }: PostbackParts)
     return post(url, form, policy, signedHeaders(String(id), form, pair, clock.now()))
   }
 
-  async function work(): Promise<void> {
-    while (!stopping) {
-      let done = 0
-      try {
-        done = await deliverOnce()
-      } catch (error) {
-        log.warn({ err: error }, 'postbacks wait for the database')
-      }
-      if (done === 0 && !stopping) await idle()
-    }
-  }
-
-  function idle(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, POLL)
-      wakeIdle = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
-  }
+  const loop = createWorkLoop({
+    turn: async () => (await deliverOnce()) > 0,
+    poll: () => POLL,
+    failed: (error) => log.warn({ err: error }, 'postbacks wait for the database'),
+  })
 
   return {
     name: 'postbacks',
     deliverOnce,
-    start() {
-      running ??= work()
-    },
+    start: loop.start,
     async stop() {
-      stopping = true
-      wakeIdle?.()
       // What a slow receiver still holds up is tried again when its lease runs out.
-      await Promise.race([running, new Promise((resolve) => setTimeout(resolve, 5_000).unref())])
+      await Promise.race([loop.stop(), new Promise((resolve) => setTimeout(resolve, 5_000).unref())])
     },
   }
 }
