@@ -2,13 +2,17 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
-import { CHUNK, fillChunk } from '../packages/server/src/campaigns/fill.ts'
+import { CHUNK, type FillParts, fillChunk } from '../packages/server/src/campaigns/fill.ts'
 import { completeFinished } from '../packages/server/src/campaigns/finish.ts'
 import '../packages/server/src/campaigns/tables.ts'
 import { migrations } from '../packages/server/src/migrations/index.ts'
+import { systemClock } from '../packages/server/src/platform/clock.ts'
 import { type Database, migrateToLatest, openDatabase } from '../packages/server/src/platform/database.ts'
 import { createLog } from '../packages/server/src/platform/log.ts'
 import { startEmbedded } from '../packages/server/src/platform/postgres/index.ts'
+import { hasScheduledSends } from '../packages/server/src/sends/read.ts'
+import { HOST_FUNCTIONS } from '../packages/server/src/templates/compile.ts'
+import { createTemplates } from '../packages/server/src/templates/templates.ts'
 import type { Measure } from './measure.ts'
 
 const SIZES = [10_000, 100_000, 1_000_000]
@@ -24,10 +28,16 @@ export async function run(): Promise<Measure[]> {
   try {
     await migrateToLatest(db, migrations)
     const measures: Measure[] = []
+    const templates = createTemplates({
+      db,
+      clock: systemClock,
+      hostFunctions: HOST_FUNCTIONS,
+      isInUse: hasScheduledSends,
+    })
     for (const [index, size] of SIZES.entries()) {
       await addPeople(db, size, index + 1)
       const campaignId = await addCampaign(db, index + 1)
-      measures.push(...(await fill(db, campaignId, size)))
+      measures.push(...(await fill({ db, templates }, campaignId, size)))
     }
     return measures
   } finally {
@@ -68,12 +78,13 @@ async function addCampaign(db: Database, n: number): Promise<number> {
   return rows[0]!.id
 }
 
-async function fill(db: Database, campaignId: number, size: number): Promise<Measure[]> {
+async function fill(parts: FillParts, campaignId: number, size: number): Promise<Measure[]> {
+  const { db } = parts
   const name = `${size.toLocaleString('en')} recipients`
   const cpu = process.cpuUsage()
   const began = performance.now()
   let first = 0
-  while (await fillChunk(db, new Date(), CHUNK, null)) first ||= performance.now() - began
+  while (await fillChunk(parts, null, new Date(), CHUNK)) first ||= performance.now() - began
   const seconds = (performance.now() - began) / 1000
   globalThis.gc?.()
   const heap = process.memoryUsage().heapUsed

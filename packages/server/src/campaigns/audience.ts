@@ -3,6 +3,7 @@ import { decide } from '../consent/decide.ts'
 import { loadReachability } from '../consent/recipients.ts'
 import type { Queryable, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
+import { type FactsRow, factColumns, factsOf, type ProfileFacts } from '../profiles/read.ts'
 import type { Criterion } from './tables.ts'
 
 /** Somebody whom a campaign is meant for. */
@@ -15,6 +16,8 @@ export interface Member {
   isSuppressed: boolean
   /** Fits what the campaign asks of recipients of an earlier one. */
   isWanted: boolean
+  /** What the message may say about them, if it was asked for. */
+  person: ProfileFacts | null
 }
 
 /** Whom to pass over. */
@@ -31,25 +34,30 @@ export interface AudiencePart {
   last: { shard: number; profileId: number } | null
 }
 
-/** The next so many members of a list, by key: costs the same however far into the list it is. */
+/**
+ * The next so many members of a list, by key: costs the same however far into the list it is.
+ *
+ * @param facts with what messages may say about people; null: without
+ */
 export async function readMembers(
   q: Queryable,
   listId: number,
   after: { shard: number; profileId: number },
   limit: number,
   rule: AudienceRule,
+  facts: { withLists: boolean } | null = null,
 ): Promise<AudiencePart> {
   const { rows } = await sql<MemberRow>`
     with part as materialized (
       select shard, profile_id from list_member
       where list_id = ${listId} and (shard, profile_id) > (${after.shard}, ${after.profileId})
       order by shard, profile_id limit ${limit})
-    select part.shard, part.profile_id, p.id is not null as present, ${FACTS}
+    select part.shard, part.profile_id, ${JUDGED}, ${facts ? factColumns(facts.withLists) : ADDRESS}
     from part left join profile p on p.shard = part.shard and p.id = part.profile_id ${lookUps(rule)}
     order by part.shard, part.profile_id`.execute(q)
   const last = rows.at(-1)
   return {
-    members: rows.flatMap((row) => (row.present ? [memberOf(row)] : [])),
+    members: rows.flatMap((row) => (row.id === null ? [] : [memberOf(row, facts !== null)])),
     last: last && rows.length === limit ? { shard: last.shard, profileId: last.profile_id } : null,
   }
 }
@@ -57,33 +65,32 @@ export async function readMembers(
 /** The same of people who are named one by one. */
 export async function readPeople(tx: Tx, profileIds: readonly number[], rule: AudienceRule): Promise<Member[]> {
   const { rows } = await sql<MemberRow>`
-    select part.shard, part.profile_id, true as present, ${FACTS}
+    select part.shard, part.profile_id, ${JUDGED}, ${ADDRESS}
     from unnest(${profileIds.map(shardOfId)}::smallint[], ${profileIds}::bigint[]) as part(shard, profile_id)
     join profile p on p.shard = part.shard and p.id = part.profile_id ${lookUps(rule)}`.execute(tx)
-  return rows.map(memberOf)
+  return rows.map((row) => memberOf(row, false))
 }
 
-interface MemberRow {
+interface MemberRow extends Omit<FactsRow, 'id'> {
   shard: number
   profile_id: number
-  present: boolean
-  email: string | null
-  level: number
+  /** Null: nobody is behind the membership any more. */
+  id: number | null
   suppressed: boolean
   wanted: boolean
 }
 
-const memberOf = (row: MemberRow): Member => ({
+const memberOf = (row: MemberRow, withFacts: boolean): Member => ({
   profileId: row.profile_id,
   email: row.email,
   level: row.level,
   isSuppressed: row.suppressed,
   isWanted: row.wanted,
+  person: withFacts ? factsOf(row as FactsRow) : null,
 })
 
-const FACTS = sql.raw(
-  'p.email, p.level, suppressed.shard is not null as suppressed, wanted.shard is not null as wanted',
-)
+const JUDGED = sql.raw('suppressed.shard is not null as suppressed, wanted.shard is not null as wanted')
+const ADDRESS = sql.raw('p.id, p.email, p.level')
 
 /**
  * One probe of a key for each person. Lateral and with a limit, since the planner would otherwise read the whole

@@ -1,7 +1,13 @@
 import { type RawBuilder, sql } from 'kysely'
+import { batchOf } from '../delivery/batches.ts'
+import type { Filled } from '../delivery/loop.ts'
+import type { ClaimedMessage } from '../delivery/queue.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
+import type { ProfileFacts } from '../profiles/read.ts'
 import { PRIORITY } from '../sends/enqueue.ts'
+import { readsLists } from '../templates/reads.ts'
+import type { Templates } from '../templates/templates.ts'
 import { type AudienceRule, judge, type Member, readMembers } from './audience.ts'
 import { type CampaignPlan, EMPTY_PLAN } from './tables.ts'
 import { placeFor, variantFor } from './variants.ts'
@@ -10,16 +16,14 @@ import { placeFor, variantFor } from './variants.ts'
  * Recipients become rows of `message` in chunks. A chunk's rows and how far the campaign got are one statement, so a
  * process may die at any moment and another goes on exactly there. Whoever is left out has a row as well, which says
  * why.
+ *
+ * A worker that has room writes the next chunk for itself: the rows are held by it from the beginning, and are made of
+ * what was read of people when it was decided about them. Nothing is so written long before it can be sent, and no row
+ * twice before it is known what became of it.
  */
 
-/** Members of a list in one chunk: large enough to be fast, small enough to hold up a pause by moments only. */
+/** Members of a list in one chunk where nobody waits for them: large enough to be fast. */
 export const CHUNK = 5_000
-
-/**
- * So many messages are written before they can be sent: enough that sending never waits, and no more, as writing a
- * million rows at once would take from sending the very machine that it needs, and decide about people hours too soon.
- */
-const READ_AHEAD = 20_000
 
 /** A campaign whose recipients are being written. */
 export interface Filling {
@@ -37,40 +41,33 @@ export interface Filling {
 /** How far it got after a chunk; null: all recipients are written. */
 type Position = { place: number; shard: number; profileId: number } | null
 
+export interface FillParts {
+  db: Database
+  templates: Pick<Templates, 'byRevisions'>
+}
+
 /**
  * Writes the next chunk of the campaign that has waited longest for its turn. A campaign that another worker is busy
- * with is passed over, and so is one that is far ahead of its sending.
+ * with is waited for when there is no other.
  *
  * @param size members in the chunk
- * @param ahead messages of a campaign that may be due and wait; null: any number
- * @returns false when there was nothing to write
+ * @param worker who holds what may go out now; null: it waits for whoever claims it
+ * @returns null when there was nothing to write
  */
 export async function fillChunk(
-  db: Database,
+  { db, templates }: FillParts,
+  worker: number | null,
   now: Date,
   size = CHUNK,
-  ahead: number | null = READ_AHEAD,
-): Promise<boolean> {
-  const isNear =
-    ahead === null
-      ? sql`true`
-      : sql`(select count(*) from (
-          select from message m where m.campaign_id = c.id and m.state in ('queued', 'deferred') and m.due_at <= ${now}
-          limit ${ahead}) as waiting) < ${ahead}`
+): Promise<Filled | null> {
   let id: number | null = null
   try {
     return await db.transaction().execute(async (tx) => {
-      const { rows } = await sql<Filling>`
-        select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.after_shard,
-          f.after_profile
-        from campaign_fill f join campaign c on c.id = f.campaign_id
-        where c.status = 'sending' and ${isNear}
-        order by f.turn_at nulls first, c.id limit 1 for update of f skip locked`.execute(tx)
-      const campaign = rows[0]
-      if (!campaign) return false
+      const campaign = (await nextToFill(tx, 'of f skip locked')) ?? (await nextToFill(tx, 'of f'))
+      if (!campaign) return null
       id = campaign.id
-      await writeNext(tx, campaign, now, size)
-      return true
+      const revisions = await templates.byRevisions(campaign.revision_ids)
+      return await writeNext(tx, campaign, [...revisions.values()].some(readsLists), worker, now, size)
     })
   } catch (error) {
     // A campaign that cannot go on must not keep the others from their turn.
@@ -78,16 +75,32 @@ export async function fillChunk(
     throw error
   }
 }
+async function nextToFill(tx: Tx, lock: 'of f' | 'of f skip locked'): Promise<Filling | undefined> {
+  const { rows } = await sql<Filling>`
+    select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.after_shard,
+      f.after_profile
+    from campaign_fill f join campaign c on c.id = f.campaign_id
+    where c.status = 'sending'
+    order by f.turn_at nulls first, c.id limit 1 for update ${sql.raw(lock)}`.execute(tx)
+  return rows[0]
+}
 
-async function writeNext(tx: Tx, campaign: Filling, now: Date, size: number): Promise<void> {
+async function writeNext(
+  tx: Tx,
+  campaign: Filling,
+  withLists: boolean,
+  worker: number | null,
+  now: Date,
+  size: number,
+): Promise<Filled> {
   const { list_ids, place, after_shard: shard, after_profile: profileId } = campaign
   const listId = list_ids[place]
   const part =
     listId === undefined
       ? { members: [], last: null }
-      : await readMembers(tx, listId, { shard, profileId }, size, ruleOf(campaign))
+      : await readMembers(tx, listId, { shard, profileId }, size, ruleOf(campaign), { withLists })
   const following = place + 1 < list_ids.length ? { place: place + 1, shard: 0, profileId: 0 } : null
-  await writeRecipients(tx, campaign, part.members, part.last ? { place, ...part.last } : following, now)
+  return writeRecipients(tx, campaign, part.members, part.last ? { place, ...part.last } : following, worker, now)
 }
 
 /** What the plan says of whom to pass over. */
@@ -96,14 +109,19 @@ export function ruleOf({ suppress_ids, plan }: Pick<Filling, 'suppress_ids' | 'p
   return { suppressIds: suppress_ids, previousId, criterion }
 }
 
-/** Writes a row for each of these people who has none yet, and how far the campaign got. */
+/**
+ * Writes a row for each of these people who has none yet, and how far the campaign got.
+ *
+ * @param worker who holds those that may go out now; null: nobody
+ */
 export async function writeRecipients(
   tx: Tx,
   campaign: Filling,
   members: readonly Member[],
   next: Position,
+  worker: number | null,
   now: Date,
-): Promise<void> {
+): Promise<Filled> {
   const wanted = members.filter((member) => member.isWanted)
   const reasons = await judge(tx, wanted)
   const { variants, testPercent, hours } = { ...EMPTY_PLAN, ...campaign.plan }
@@ -111,19 +129,60 @@ export async function writeRecipients(
     ({ profileId }) => campaign.revision_ids[variantFor(campaign.id, profileId, variants.length, testPercent)]!,
   )
   const due = wanted.map(({ profileId }) => dueAt(campaign, profileId, hours, now))
-  await sql`
-    with moved as (${moveTo(campaign.id, next, now)})
-    insert into message (shard, id, profile_id, campaign_id, revision_id, kind, origin, address, priority, state,
-      scheduled_for, due_at, created_at, settled_at, reason)
-    select w.shard, nextval('message_number') * 64 + w.shard, w.profile_id, ${campaign.id}, w.revision_id, 'campaign',
-      'campaign', w.address, ${PRIORITY.campaign}, case when w.reason is null then 'queued' else 'suppressed' end,
-      case when ${hours > 0} then w.due_at end, w.due_at, ${now}::timestamptz, case when w.reason is not null then ${now}::timestamptz end, w.reason
-    from unnest(${wanted.map(({ profileId }) => shardOfId(profileId))}::smallint[],
-      ${wanted.map(({ profileId }) => profileId)}::bigint[], ${revisions}::int[],
-      ${wanted.map(({ email }) => email ?? '')}::text[], ${due}::timestamptz[], ${reasons}::text[])
-      as w(shard, profile_id, revision_id, address, due_at, reason)
-    on conflict (shard, campaign_id, profile_id) where campaign_id is not null do nothing`.execute(tx)
+  const states = wanted.map((_, index) =>
+    reasons[index] !== null ? 'suppressed' : worker !== null && due[index]! <= now ? 'leased' : 'queued',
+  )
+  const { rows } = await sql<{ id: number; profile_id: number; batch: number }>`
+    with moved as (${moveTo(campaign.id, next, now)}),
+    written as (
+      insert into message (shard, id, profile_id, campaign_id, revision_id, kind, origin, address, priority, state,
+        worker_id, scheduled_for, due_at, created_at, settled_at, reason)
+      select w.shard, nextval('message_number') * 64 + w.shard, w.profile_id, ${campaign.id}, w.revision_id, 'campaign',
+        'campaign', w.address, ${PRIORITY.campaign}, w.state, case w.state when 'leased' then ${worker}::int end,
+        case when ${hours > 0} then w.due_at end, case w.state when 'queued' then w.due_at end, ${now}::timestamptz,
+        case w.state when 'suppressed' then ${now}::timestamptz end, w.reason
+      from unnest(${wanted.map(({ profileId }) => shardOfId(profileId))}::smallint[],
+        ${wanted.map(({ profileId }) => profileId)}::bigint[], ${revisions}::int[],
+        ${wanted.map(({ email }) => email ?? '')}::text[], ${due}::timestamptz[], ${reasons}::text[], ${states}::text[])
+        as w(shard, profile_id, revision_id, address, due_at, reason, state)
+      on conflict (shard, profile_id, campaign_id) do nothing
+      returning id, profile_id, state
+    ), held as (select id, profile_id from written where state = 'leased'),
+    batch as (${batchOf(worker ?? 0, sql`held`)})
+    select held.id, held.profile_id, batch.id as batch from held, batch`.execute(tx)
+  const [first] = rows
+  if (!first) return NOBODY
+  const places = new Map(wanted.map(({ profileId }, index) => [profileId, index]))
+  const people = new Map<number, ProfileFacts>()
+  const messages = rows.map(({ id, profile_id }): ClaimedMessage => {
+    const index = places.get(profile_id)!
+    const { email, person } = wanted[index]!
+    if (person) people.set(profile_id, person)
+    return {
+      shard: shardOfId(id),
+      id,
+      profile_id,
+      template_id: null,
+      revision_id: revisions[index]!,
+      campaign_id: campaign.id,
+      kind: 'campaign',
+      origin: 'campaign',
+      address: email!,
+      vars: NOTHING,
+      options: NOTHING,
+      context: NOTHING,
+      attempts: 0,
+      doubts: 0,
+      scheduled_for: hours > 0 ? due[index]! : null,
+      created_at: now,
+    }
+  })
+  return { batch: { id: first.batch, messageIds: rows.map((row) => row.id) }, messages, people }
 }
+
+const NOBODY: Filled = { batch: null, messages: [], people: new Map() }
+/** Shared by all recipients: never written to. */
+const NOTHING = Object.freeze({})
 
 function moveTo(campaignId: number, next: Position, now: Date): RawBuilder<unknown> {
   if (next === null) return sql`delete from campaign_fill where campaign_id = ${campaignId}`

@@ -2,7 +2,6 @@ import { sql } from 'kysely'
 import type { Queryable } from '../platform/database.ts'
 import { judge, type Member, readMembers } from './audience.ts'
 import type { Campaign } from './read.ts'
-import { EVERY_SHARD } from './totals.ts'
 
 /** Somebody who did not get a campaign, and why. */
 export interface LeftOutPerson {
@@ -20,7 +19,7 @@ export async function listLeftOut(
 ): Promise<LeftOutPerson[]> {
   const { rows } = await sql<LeftOutPerson>`
     select profile_id as "profileId", address, coalesce(reason, 'unknown') as reason from message
-    where shard = any(${EVERY_SHARD}::smallint[]) and campaign_id = ${campaignId} and state = 'suppressed'
+    where campaign_id = ${campaignId} and state = 'suppressed'
       and (${reason}::text is null or reason = ${reason})
     order by reason, address limit ${limit}`.execute(q)
   return rows

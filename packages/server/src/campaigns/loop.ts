@@ -1,13 +1,12 @@
 import type { Clock } from '../platform/clock.ts'
 import { createWorkLoop } from '../platform/work-loop.ts'
-import { fillChunk } from './fill.ts'
 import { cancelWaiting, completeFinished } from './finish.ts'
 import { type GenerateParts, generateDue } from './generate.ts'
 import { type StartParts, startDue } from './start.ts'
 
 export interface CampaignLoopParts extends StartParts, GenerateParts {
   clock: Clock
-  /** Called when messages were queued. */
+  /** Called when a campaign began: delivery writes its recipients as it sends. */
   wakeDelivery: () => void
   /** Calls back when a campaign may have something to do, if somebody tells. */
   onWake?: (hear: () => void) => void
@@ -17,8 +16,7 @@ export interface CampaignLoopParts extends StartParts, GenerateParts {
 const POLL = 500
 
 /**
- * One round: begins what is due, writes one chunk of recipients, takes back what was cancelled, ends what is complete.
- * Each is small, so that nothing waits long for another; none hinders the others when it fails; and none remembers
+ * One round: makes what repeats, begins what is due, takes back what was cancelled, ends what is complete. Each is small, so that nothing waits long for another; none hinders the others when it fails; and none remembers
  * anything: all of it is in rows.
  *
  * @returns whether there may be more to do at once
@@ -35,11 +33,10 @@ export async function campaignRound(parts: CampaignLoopParts): Promise<boolean> 
     }
   }
   await step(() => generateDue(parts, clock.now()))
-  await step(() => startDue(parts, clock.now()))
   await step(async () => {
-    const filled = await fillChunk(db, clock.now())
-    if (filled) wakeDelivery()
-    return filled
+    const began = await startDue(parts, clock.now())
+    if (began) wakeDelivery()
+    return began
   })
   await step(async () => (await cancelWaiting(db, clock.now())) > 0)
   await step(async () => {

@@ -94,5 +94,5 @@ async function writeSeeds({ profiles }: StartParts, tx: Tx, campaign: Campaign, 
     after_shard: 0,
     after_profile: 0,
   }
-  await writeRecipients(tx, filling, people, { place: 0, shard: 0, profileId: 0 }, now)
+  await writeRecipients(tx, filling, people, { place: 0, shard: 0, profileId: 0 }, null, now)
 }

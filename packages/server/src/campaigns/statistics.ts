@@ -1,6 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Queryable } from '../platform/database.ts'
-import { EVERY_SHARD } from './totals.ts'
 
 /*
  * What happened after the hand-over. Everything is counted from the facts themselves: messages, what people and
@@ -47,8 +46,7 @@ export interface DomainCounts {
   click: number
 }
 
-const messagesOf = (ids: readonly number[]): RawBuilder<unknown> =>
-  sql`m.shard = any(${EVERY_SHARD}::smallint[]) and m.campaign_id = any(${[...ids]}::int[])`
+const messagesOf = (ids: readonly number[]): RawBuilder<unknown> => sql`m.campaign_id = any(${[...ids]}::int[])`
 const eventsOf = (ids: readonly number[]): RawBuilder<unknown> => sql`e.campaign_id = any(${[...ids]}::int[])`
 
 /** Counts for campaigns together. */

@@ -1,6 +1,5 @@
 import { sql } from 'kysely'
 import type { Database, Queryable } from '../platform/database.ts'
-import { SHARDS } from '../platform/shard.ts'
 import type { MessageState } from '../sends/message-table.ts'
 
 /** What became of a campaign's audience so far. */
@@ -23,9 +22,6 @@ export interface Totals {
   sentByRevision: Map<number, number>
 }
 
-/** All shards, so that the key that begins with the shard can be used. */
-export const EVERY_SHARD: readonly number[] = Array.from({ length: SHARDS }, (_, shard) => shard)
-
 interface Row {
   campaign_id: number
   revision_id: number
@@ -38,7 +34,7 @@ interface Row {
 export async function countMessages(q: Queryable, ids: readonly number[]): Promise<Map<number, Totals>> {
   const { rows } = await sql<Row>`
     select campaign_id, revision_id, state, reason, count(*)::int as n from message
-    where shard = any(${EVERY_SHARD}::smallint[]) and campaign_id = any(${ids}::int[])
+    where campaign_id = any(${ids}::int[])
     group by campaign_id, revision_id, state, reason`.execute(q)
   const found = new Map<number, Totals>()
   for (const row of rows) {

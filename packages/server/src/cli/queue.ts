@@ -86,7 +86,7 @@ function list(group: Command, terminal: Terminal): void {
           one.address,
           visible(one.content),
           String(one.attempts),
-          minute(one.dueAt),
+          one.dueAt ? minute(one.dueAt) : '–',
           visible(one.reply ?? ''),
         ])
         const head = ['MESSAGE', 'STATE', 'TO', 'TEMPLATE', 'ATTEMPTS', 'DUE', 'REPLY']

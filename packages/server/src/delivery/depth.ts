@@ -3,6 +3,7 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { Family } from '../platform/metrics.ts'
+import { HELD_MESSAGES } from './batches.ts'
 
 /**
  * Where waiting messages stand. Beside the states of a message: `scheduled`, queued for a later time; `paused`, of a
@@ -45,20 +46,18 @@ export async function readDepth(q: Queryable, now: Date): Promise<DepthRow[]> {
 
 /** The statement that counts. */
 export function depthQuery(now: Date): RawBuilder<DepthRow> {
-  const facts = sql.raw('campaign_id, state, reason, due_at, coalesce(scheduled_for, created_at) as since')
+  const facts = sql.raw('campaign_id, reason, due_at, coalesce(scheduled_for, created_at) as since')
   return sql<DepthRow>`
     with standing as (
       select campaign_id, since,
         case when state = 'deferred' and reason = 'held' then 'held'
           when state = 'queued' and due_at > ${now} and since > ${now} then 'scheduled' else state end as standing
       from (
-        select ${facts} from message where state in ('queued', 'deferred') and campaign_id is null
+        select state, ${facts} from message where due_at is not null and campaign_id is null
         union all
-        select ${facts} from message where state in ('queued', 'deferred') and campaign_id is not null
+        select state, ${facts} from message where due_at is not null and campaign_id is not null
         union all
-        select ${facts} from message where state in ('leased', 'attempting')
-        union all
-        select ${facts} from message where state = 'in_doubt') waiting
+        select case when is_attempting then 'attempting' else 'leased' end, ${facts} from ${HELD_MESSAGES} held) waiting
     ), counted as (
       select campaign_id, standing, count(*) as count, min(since) as oldest from standing group by 1, 2)
     select case when campaign.status = 'paused' and standing in ('queued', 'deferred') then 'paused' else standing end

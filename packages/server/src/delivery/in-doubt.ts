@@ -10,6 +10,9 @@ export type Resolution = 'queued' | 'sent' | 'failed'
 /** Messages changed in one transaction. */
 const AT_ONCE = 5_000
 
+/** Along the index of what waits. */
+export const IN_DOUBT = sql<boolean>`due_at = 'infinity' and campaign_id is not null`
+
 /** Messages in doubt by campaign. */
 export async function countInDoubt(
   q: Queryable,
@@ -18,7 +21,7 @@ export async function countInDoubt(
   const { rows } = await sql<{ campaignId: number; name: string; status: string; count: number }>`
     select c.id as "campaignId", c.name, c.status, counted.n::int as count
     from (select campaign_id, count(*) as n from message
-      where state = 'in_doubt' and (${campaignId}::int is null or campaign_id = ${campaignId})
+      where ${IN_DOUBT} and (${campaignId}::int is null or campaign_id = ${campaignId})
       group by campaign_id) counted
     join campaign c on c.id = counted.campaign_id order by c.id`.execute(q)
   return rows
@@ -44,10 +47,10 @@ export async function resolveInDoubt(
     const changed = await db.transaction().execute(async (tx) => {
       const { numAffectedRows } = await sql`
         update message m set state = ${as}, reason = ${as === 'failed' ? 'in_doubt' : null},
-          due_at = case when ${as} = 'queued' then ${at}::timestamptz else m.due_at end,
+          due_at = case when ${as} = 'queued' then ${at}::timestamptz end,
           sent_at = case when ${as} = 'sent' then coalesce(m.settled_at, ${at}) end,
           settled_at = case when ${as} <> 'queued' then ${at}::timestamptz end
-        from (select shard, id from message where state = 'in_doubt' and campaign_id = ${campaignId}
+        from (select shard, id from message where ${IN_DOUBT} and campaign_id = ${campaignId}
           limit ${AT_ONCE} for update skip locked) doubtful
         where m.shard = doubtful.shard and m.id = doubtful.id`.execute(tx)
       const changed = Number(numAffectedRows)

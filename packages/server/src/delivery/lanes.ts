@@ -1,6 +1,7 @@
 import { isFarewell } from './outcome.ts'
 import type { Verdict } from './pacing.ts'
 import type { ReadyMessage } from './prepare.ts'
+import type { Settlement } from './queue.ts'
 import type { Supply } from './supply.ts'
 import type { Connection, TransmitOutcome } from './transport.ts'
 
@@ -15,16 +16,19 @@ export interface Lanes {
   stop(patience: number): Promise<void>
 }
 
+/** What became of a message that a lane took: the server's word, or its end before any server heard of it. */
+export type HandOutcome = TransmitOutcome | { kind: 'ended'; settlement: Settlement }
+
 export interface LaneParts {
   count: number
   supply: Supply
   /** @param signal aborts when nobody waits any more */
   connect: (signal: AbortSignal) => Promise<Connection>
   /** Writes the message for what this connection's server can take, and hands it over. */
-  hand: (ready: ReadyMessage, connection: Connection) => Promise<TransmitOutcome>
+  hand: (ready: ReadyMessage, connection: Connection) => Promise<HandOutcome>
   /** What an outcome tells about the speed that the recipient's domain likes. */
-  verdictOn: (outcome: TransmitOutcome) => Verdict
-  done: (ready: ReadyMessage, outcome: TransmitOutcome) => void
+  verdictOn: (outcome: HandOutcome) => Verdict
+  done: (ready: ReadyMessage, outcome: HandOutcome) => void
   /** Marked, but nothing of its content went out, for no fault of its own. */
   unsent: (ready: ReadyMessage) => void
   /** No connection could be opened. `alone`: no other lane has one either. */
@@ -76,7 +80,7 @@ export function createLanes(parts: LaneParts): Lanes {
         return unsent(ready)
       }
       const outcome = await hand(ready, connection)
-      if (carried > 0 && !connection.isUsable() && isFarewell(outcome)) {
+      if (carried > 0 && !connection.isUsable() && outcome.kind !== 'ended' && isFarewell(outcome)) {
         supply.ended(ready, 'other')
         return unsent(ready)
       }

@@ -12,6 +12,10 @@ export interface Line {
   take(most: number): ReadyMessage[]
   /** Takes out what waits for domains that want to be left alone for longer than this, a domain each. */
   takePaused(milliseconds: number): Array<{ messages: ReadyMessage[]; wait: number }>
+  /** Takes out what belongs to these campaigns. */
+  takeCampaigns(ids: ReadonlySet<number>): ReadyMessage[]
+  /** Campaigns that messages in line belong to. */
+  campaigns(): Set<number>
   drain(): ReadyMessage[]
   /** Milliseconds until `take` may give something although nothing changes; Infinity when it waits for others. */
   wait(): number
@@ -77,6 +81,24 @@ export function createLine(pacing: Pacing): Line {
       }
       return paused
     },
+    takeCampaigns(ids) {
+      const taken: ReadyMessage[] = []
+      for (const [domain, waiting] of campaigns) {
+        const [gone, left] = [[] as ReadyMessage[], [] as ReadyMessage[]]
+        for (const ready of waiting) (ids.has(campaignOf(ready)) ? gone : left).push(ready)
+        taken.push(...gone)
+        if (left.length > 0) campaigns.set(domain, left)
+        else campaigns.delete(domain)
+      }
+      size -= taken.length
+      return taken
+    },
+    campaigns() {
+      const ids = new Set<number>()
+      for (const waiting of campaigns.values()) for (const ready of waiting) ids.add(campaignOf(ready))
+      ids.delete(NONE)
+      return ids
+    },
     drain() {
       const all = tiers.flatMap((tier) => [...tier.values()].flat())
       for (const tier of tiers) tier.clear()
@@ -90,6 +112,10 @@ export function createLine(pacing: Pacing): Line {
     },
   }
 }
+
+/** Tests of a campaign go by its kind and belong to none. */
+const NONE = 0
+const campaignOf = ({ message }: ReadyMessage) => message.campaign_id ?? NONE
 
 /** The domain that a message goes to, as pacing knows it. */
 export function domainOf({ message: { address } }: ReadyMessage): string {

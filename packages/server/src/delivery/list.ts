@@ -1,19 +1,22 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Queryable } from '../platform/database.ts'
-import type { MessageState } from '../sends/message-table.ts'
+import { HELD_MESSAGES } from './batches.ts'
+import type { Standing } from './depth.ts'
+import { IN_DOUBT } from './in-doubt.ts'
 import { type Selection, selected } from './requeue.ts'
 
 /** A message that has not come to an end, as an operator looks at it. */
 export interface QueuedMessage {
   id: number
-  state: MessageState
+  state: Standing
   kind: string
   address: string
   /** Name of the template or campaign. */
   content: string
   attempts: number
   createdAt: Date
-  dueAt: Date
+  /** Null for those that do not wait. */
+  dueAt: Date | null
   reason: string | null
   /** What a mail server said last. */
   reply: string | null
@@ -29,14 +32,18 @@ export async function listMessages(
   selection: Selection,
   limit: number,
 ): Promise<QueuedMessage[]> {
+  const chosen = selected(selection)
   const ordered = conditionsOf(state).map(
     (condition) =>
-      sql`(select * from message where ${condition} and ${selected(selection)} order by due_at limit ${limit})`,
+      sql`(select *, state as standing from message where ${condition} and ${chosen} order by due_at limit ${limit})`,
   )
+  const held = sql`(select *, case when is_attempting then 'attempting' else 'leased' end as standing
+    from ${HELD_MESSAGES} held where is_attempting = ${state === 'attempting'} and ${chosen} limit ${limit})`
+  const isHeld = state === 'leased' || state === 'attempting'
   const { rows } = await sql<QueuedMessage>`
-    select m.id, m.state, m.kind, m.address, coalesce(t.name, c.name, '') as content, m.attempts,
-      m.created_at as "createdAt", m.due_at as "dueAt", m.reason, m.reply
-    from (${sql.join(ordered, sql` union all `)}) m
+    select m.id, m.standing as state, m.kind, m.address, coalesce(t.name, c.name, '') as content, m.attempts,
+      m.created_at as "createdAt", nullif(m.due_at, 'infinity') as "dueAt", m.reason, m.reply
+    from (${isHeld ? held : sql.join(ordered, sql` union all `)}) m
     left join template t on t.id = m.template_id
     left join campaign c on c.id = m.campaign_id
     order by m.due_at, m.id limit ${limit}`.execute(q)
@@ -45,12 +52,15 @@ export async function listMessages(
 
 /** Each along an index of its own. */
 function conditionsOf(state: Listed | null): Array<RawBuilder<boolean>> {
-  if (state === 'in_doubt') return [sql`state = 'in_doubt'`]
-  if (state === 'leased' || state === 'attempting') return [sql`state in ('leased', 'attempting') and state = ${state}`]
+  if (state === 'in_doubt') return [IN_DOUBT]
   const wanted =
-    state === null ? sql`true` : state === 'held' ? sql`state = 'deferred' and reason = 'held'` : sql`state = ${state}`
+    state === null
+      ? sql`state <> 'in_doubt'`
+      : state === 'held'
+        ? sql`state = 'deferred' and reason = 'held'`
+        : sql`state = ${state}`
   return [
-    sql`state in ('queued', 'deferred') and campaign_id is null and ${wanted}`,
-    sql`state in ('queued', 'deferred') and campaign_id is not null and ${wanted}`,
+    sql`due_at is not null and campaign_id is null and ${wanted}`,
+    sql`due_at is not null and campaign_id is not null and ${wanted}`,
   ]
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Direct, Relay } from '../config.ts'
 import type { Clock } from '../platform/clock.ts'
 import { coalesce } from '../platform/coalesce.ts'
@@ -6,12 +5,16 @@ import { isReachable } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { oneLine } from '../platform/operator-error.ts'
+import { asOneStatement } from '../platform/together.ts'
 import { createWorkLoop } from '../platform/work-loop.ts'
 import type { Profiles } from '../profiles/door.ts'
+import type { ProfileFacts } from '../profiles/read.ts'
 import type { SettingsCache } from '../settings/settings.ts'
+import { type Batch, createBatchBook, forgetting, heldBy, markAttempting, unlisting } from './batches.ts'
 import { type Catcher, startCatcher } from './catcher.ts'
-import { type ComposeParts, compose } from './compose.ts'
+import type { ComposeParts } from './compose.ts'
 import { cacheHolds, holdBack } from './holds.ts'
+import type { HandOutcome } from './lanes.ts'
 import { createLine } from './line.ts'
 import { createDeliveryMetrics } from './metrics.ts'
 import { directSource } from './mx/direct.ts'
@@ -19,22 +22,22 @@ import { internet, type MxWorld } from './mx/hosts.ts'
 import { consequenceOf, verdictOn } from './outcome.ts'
 import { createOutlets, type Outlets } from './outlets.ts'
 import { createPacing } from './pacing.ts'
-import { type Prepared, type PrepareParts, prepare, type ReadyMessage } from './prepare.ts'
+import { type Prepared, type PrepareParts, prepare, prepareFresh, type ReadyMessage } from './prepare.ts'
 import {
+  type Claim,
   type ClaimedMessage,
   claim,
   claimOfCampaigns,
-  extendLeases,
   giveBack,
-  LEASE,
-  markAttempting,
   type Settlement,
-  takeOverExpired,
+  stoppedAmong,
 } from './queue.ts'
 import { createDeliveryReport } from './report.ts'
 import { type Settled, settleAll } from './settle.ts'
 import { createSupply } from './supply.ts'
-import { type Connection, type Opening, relaySource, type Source, type TransmitOutcome } from './transport.ts'
+import { type Connection, type Opening, relaySource, type Source } from './transport.ts'
+import { addWorker, LEASE, removeWorker, renewLease, takeOverExpired } from './workers.ts'
+import { write } from './write.ts'
 
 export interface DeliveryParts extends PrepareParts, ComposeParts {
   links: PrepareParts['links'] & ComposeParts['links']
@@ -54,8 +57,19 @@ export interface DeliveryParts extends PrepareParts, ComposeParts {
   metrics?: Metrics
   /** Connections at most, shared among the relays by weight. */
   connections: number
+  /** Writes the next recipients of campaigns, held by this worker; unset: there are no campaigns. */
+  fill?: (worker: number, now: Date, limit: number) => Promise<Filled | null>
   /** How connections are opened, where it is not as usual. */
   opening?: Omit<Opening, 'signal'>
+}
+
+/** Recipients of a campaign that were written a moment ago, for the worker that wrote them. */
+export interface Filled {
+  /** Those who get the campaign now; null: nobody of them does. */
+  batch: Batch | null
+  messages: ClaimedMessage[]
+  /** The people behind the messages, by id, as they were read when it was decided about them. */
+  people: ReadonlyMap<number, ProfileFacts>
 }
 
 export interface Delivery {
@@ -64,10 +78,10 @@ export interface Delivery {
   stop(): Promise<void>
 }
 
-/** Messages claimed and made at a time; small enough that an opt-out is seen by all but the next few. */
-const CLAIM = 150
+/** Messages claimed at a time; small enough that an opt-out is seen by all but the next few. */
+const CLAIM = 250
 /** No more of campaigns are claimed while this many of theirs are held; as many of the others are held beside them. */
-const MOST_HELD = 600
+const MOST_HELD = 1_000
 /** Messages marked as attempted at a time: so many are in doubt when the process is killed. */
 const AHEAD = 64
 /** What becomes of messages waits this long to be written together, in ms. */
@@ -87,9 +101,10 @@ const PATIENCE = 2_000
  */
 export function createDelivery(parts: DeliveryParts): Delivery {
   const { db, clock, log, settings, profiles } = parts
-  const owner = randomUUID()
+  /** This worker's number, once it has one; it gets a new one if it was given up for dead. */
+  let worker: number | null = null
+  const book = createBatchBook()
   const held = { triggered: new Set<number>(), campaign: new Set<number>() }
-  const heldIds = () => [...held.triggered, ...held.campaign]
   const heldOf = ({ campaign_id }: ClaimedMessage) => (campaign_id === null ? held.triggered : held.campaign)
   const holds = cacheHolds(db)
   const pacing = createPacing()
@@ -100,8 +115,10 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     ahead: AHEAD,
     async mark(messages) {
       const ids = messages.map(({ message }) => message.id)
-      const marked = await markAttempting(db, owner, ids, clock.now())
-      return messages.filter(({ message }) => marked.has(message.id))
+      const batch = worker === null ? null : await surely(markAttempting(db, worker, ids))
+      if (batch === null) return false
+      book.add(batch)
+      return true
     },
     lost(messages) {
       for (const { message } of messages) release(message)
@@ -109,8 +126,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   })
   const metrics = createDeliveryMetrics(parts.metrics ?? createMetrics())
   const report = createDeliveryReport(log, metrics)
-  const settlers = { db, profiles, owner, metrics, report }
-  const settler = coalesce((batch: Settled[]) => settleAll(settlers, batch, clock.now()), {
+  const settlers = { db, profiles, book, metrics, report }
+  const settler = coalesce((batch: Settled[]) => settleAll(settlers, worker ?? 0, batch, clock.now()), {
     linger: LINGER,
   })
   let isStopping = false
@@ -125,9 +142,26 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     failed: (error) => log.warn({ err: error }, 'delivery waits for the database'),
   })
 
+  /** A statement failed that takes or gives back messages: perhaps the database did it and could not say so. */
+  let isUnsure = false
+  function surely<Answer>(statement: Promise<Answer>): Promise<Answer> {
+    return statement.catch((error) => {
+      isUnsure = true
+      throw error
+    })
+  }
+
+  /** Gives back what this worker holds without knowing. Nothing is claimed meanwhile. */
+  async function giveBackStrays(mine: number): Promise<void> {
+    const strays = (await heldBy(db, mine)).filter((id) => !held.triggered.has(id) && !held.campaign.has(id))
+    if (strays.length > 0) await asOneStatement(db, [giveBack(mine, strays), unlisting(mine, strays)])
+    isUnsure = false
+  }
+
   function release(message: ClaimedMessage): void {
     const kind = heldOf(message)
     kind.delete(message.id)
+    book.remove(message.id)
     if (kind.size === MOST_HELD - CLAIM) loop.nudge()
   }
 
@@ -157,22 +191,29 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
   async function returnToQueue(messages: readonly ClaimedMessage[], dueAt: Date | null = null): Promise<void> {
     const ids = messages.map((message) => message.id)
-    // Should this fail, the leases run out and the messages are taken over.
-    await giveBack(db, owner, ids, dueAt).catch((error) => log.warn({ err: error }, 'messages could not be given back'))
+    if (ids.length > 0 && worker !== null) {
+      await surely(asOneStatement(db, [giveBack(worker, ids, dueAt), unlisting(worker, ids)])).catch((error) =>
+        log.warn({ err: error }, 'messages could not be given back yet'),
+      )
+    }
     for (const message of messages) release(message)
   }
 
-  async function hand({ draft }: ReadyMessage, connection: Connection): Promise<TransmitOutcome> {
+  async function hand(ready: ReadyMessage, connection: Connection): Promise<HandOutcome> {
     try {
-      const made = await compose(parts, draft, connection.offers)
-      return made.ok ? await connection.transmit(made.composed) : { kind: 'unsendable', problem: made.problem }
+      const written = await write(parts, ready, connection.offers)
+      return written.kind === 'written' ? await connection.transmit(written.composed) : written
     } catch (error) {
-      log.error({ err: error, message: draft.message.id }, 'a message could not be composed')
+      log.error({ err: error, message: ready.message.id }, 'a message could not be written')
       return { kind: 'unsendable', problem: oneLine(error) }
     }
   }
 
-  function done({ message, template }: ReadyMessage, outcome: TransmitOutcome): void {
+  function done({ message, template }: ReadyMessage, outcome: HandOutcome): void {
+    if (outcome.kind === 'ended') {
+      settleSoon(message, { settlement: outcome.settlement, change: null, alarm: null })
+      return
+    }
     metrics.handedOver(outcome)
     const { revisionId } = template
     settleSoon(message, consequenceOf(outcome, message, revisionId, message.attempts + 1, clock.now()))
@@ -206,7 +247,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       log,
       supply,
       hand,
-      verdictOn,
+      verdictOn: (outcome) => (outcome.kind === 'ended' ? 'other' : verdictOn(outcome)),
       done,
       opened: loop.nudge,
       failed: metrics.unreachable,
@@ -218,16 +259,24 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     })
   }
 
-  async function prepareBatch(claimed: readonly ClaimedMessage[]): Promise<Prepared[]> {
+  async function prepareBatch(
+    messages: readonly ClaimedMessage[],
+    people: Filled['people'] | null,
+  ): Promise<Prepared[]> {
     const env = { now: clock.now(), settings: await settings.get() }
+    const some = (messages: readonly ClaimedMessage[]) =>
+      people ? prepareFresh(parts, messages, people, env) : prepare(parts, messages, env)
     try {
-      return await prepare(parts, claimed, env)
+      return await some(messages)
     } catch (error) {
       if (!(await isReachable(db))) throw error
-      log.error({ err: error, messages: claimed.length }, 'a batch of messages could not be made; each is tried alone')
+      log.error(
+        { err: error, messages: messages.length },
+        'a batch of messages could not be prepared; each is tried alone',
+      )
       return Promise.all(
-        claimed.map((message) =>
-          prepare(parts, [message], env).then(
+        messages.map((message) =>
+          some([message]).then(
             (one) => one[0]!,
             (problem): Prepared => ({ kind: 'settled', settlement: setAside(message, problem, env.now) }),
           ),
@@ -236,12 +285,11 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     }
   }
 
-  /** Brings claimed messages into the line. */
-  async function take(claimed: readonly ClaimedMessage[]): Promise<void> {
-    for (const message of claimed) heldOf(message).add(message.id)
+  /** Brings messages that this worker holds into the line. */
+  async function take(messages: readonly ClaimedMessage[], people: Filled['people'] | null): Promise<void> {
     try {
-      const { free, kept } = holdBack(claimed, await holds(), clock.now())
-      const prepared = free.length > 0 ? await prepareBatch(free) : []
+      const { free, kept } = holdBack(messages, await holds(), clock.now())
+      const prepared = free.length > 0 ? await prepareBatch(free, people) : []
       for (const { message, settlement } of kept) settleSoon(message, { settlement, change: null, alarm: null })
       const ready: ReadyMessage[] = []
       for (const [index, one] of prepared.entries()) {
@@ -253,41 +301,98 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       letRest()
       supply.arrived()
     } catch (error) {
-      await returnToQueue(claimed)
+      await returnToQueue(messages)
       throw error
     }
   }
 
+  function hold({ batch, messages }: { batch: Batch; messages: readonly ClaimedMessage[] }): void {
+    book.add(batch)
+    for (const message of messages) heldOf(message).add(message.id)
+  }
+
+  const hasRoom = (kind: Set<number>) => kind.size <= MOST_HELD - CLAIM
+
+  /** Claims what waits. @returns how many */
+  async function takeWaiting(claimed: Claim): Promise<number> {
+    if (!claimed) return 0
+    hold(claimed)
+    await take(claimed.messages, null)
+    return claimed.messages.length
+  }
+
+  /** Writes recipients of campaigns and takes them. @returns whether there were any */
+  async function takeRecipients(mine: number): Promise<boolean> {
+    if (!parts.fill) return false
+    const filled = await surely(parts.fill(mine, clock.now(), CLAIM))
+    if (!filled) return false
+    const { batch, messages, people } = filled
+    if (batch) {
+      hold({ batch, messages })
+      await take(messages, people)
+    }
+    return true
+  }
+
+  /** What waits here of campaigns that were paused or cancelled a moment ago goes back. */
+  async function letGoOfStopped(): Promise<void> {
+    const ids = line.campaigns()
+    if (ids.size === 0) return
+    const stopped = await stoppedAmong(db, [...ids])
+    if (stopped.size > 0) await returnToQueue(line.takeCampaigns(stopped).map(({ message }) => message))
+  }
+
   /** One turn. @returns whether there may be more to do at once */
   async function turn(): Promise<boolean> {
+    worker ??= await addWorker(db, clock.now())
+    const mine = worker
+    if (isUnsure) await giveBackStrays(mine)
     outlets ??= await openOutlets()
     outlets.tryClosed()
     if (!outlets.isOpen()) return false
     if ((await holds()).everything) return false
     let hasMore = false
-    for (const [kind, claimSome] of [
-      [held.triggered, claim],
-      [held.campaign, claimOfCampaigns],
-    ] as const) {
-      if (kind.size > MOST_HELD - CLAIM) continue
-      const claimed = await claimSome(db, owner, clock.now(), CLAIM)
-      if (claimed.length === 0) continue
-      await take(claimed)
-      hasMore ||= claimed.length >= CLAIM && kind.size <= MOST_HELD - CLAIM
+    if (hasRoom(held.triggered)) {
+      const count = await takeWaiting(await surely(claim(db, mine, clock.now(), CLAIM)))
+      hasMore ||= count >= CLAIM && hasRoom(held.triggered)
+    }
+    await letGoOfStopped()
+    if (hasRoom(held.campaign)) {
+      const count = await takeWaiting(await surely(claimOfCampaigns(db, mine, clock.now(), CLAIM)))
+      const isFilling = count < CLAIM && (await takeRecipients(mine))
+      hasMore ||= (count >= CLAIM || isFilling) && hasRoom(held.campaign)
     }
     return hasMore
   }
 
   async function beat(): Promise<void> {
     try {
-      const ids = heldIds()
-      await extendLeases(db, owner, ids, clock.now())
-      const { triggered, campaigns } = await takeOverExpired(db, ids, clock.now())
+      if (worker !== null && !(await renewLease(db, worker, clock.now()))) forgetAll()
+      const { triggered, campaigns } = await takeOverExpired(db, clock.now())
       if (triggered > 0) log.warn({ messages: triggered }, 'in doubt after a crash: tried again, same Message-ID')
       if (campaigns > 0) log.warn({ messages: campaigns }, 'campaign messages in doubt after a crash: kept as they are')
+      if (triggered + campaigns > 0) loop.nudge()
+      await forgetEmpty()
     } catch (error) {
-      log.debug({ err: error }, 'leases could not be extended')
+      log.debug({ err: error }, 'the lease could not be renewed')
     }
+  }
+
+  /** This worker was so slow that another one took over what it held; it goes on as a new one. */
+  function forgetAll(): void {
+    log.warn('this worker was given up for dead; what it held belongs to another')
+    worker = null
+    book.clear()
+    for (const { message } of line.drain()) release(message)
+    void supply.drain().then((marked) => {
+      for (const { message } of marked) release(message)
+    })
+    loop.nudge()
+  }
+
+  async function forgetEmpty(): Promise<void> {
+    const empty = book.takeEmpty()
+    if (empty.length > 0 && worker !== null) await forgetting(worker, empty).execute(db)
   }
 
   return {
@@ -308,6 +413,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       await Promise.all(settling)
       report.stop()
       await catcher?.close()
+      if (worker !== null) {
+        await removeWorker(db, worker).catch((error) => log.debug({ err: error }, 'the worker could not be removed'))
+      }
     },
   }
 }

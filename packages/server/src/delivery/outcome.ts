@@ -40,7 +40,7 @@ export function consequenceOf(
   attempts: number,
   now: Date,
 ): Consequence {
-  const base = { id: message.id, reason: null, reply: null, dueAt: null, revisionId }
+  const base = { id: message.id, reason: null, reply: null, dueAt: null, revisionId, attempted: true }
   const isOld = now.getTime() - (message.scheduled_for ?? message.created_at).getTime() >= GIVE_UP_AFTER
   const later = (wait: WaitClass, reply: string): Settlement => ({
     ...base,

@@ -1,29 +1,35 @@
-import { type Activity, NO_ACTIVITY, readActivity } from '../activity/read.ts'
+import { type Activity, readActivity } from '../activity/read.ts'
 import { decide, type MessageKind } from '../consent/decide.ts'
 import { loadRecipients } from '../consent/recipients.ts'
 import type { Links } from '../links/links.ts'
 import type { Lists } from '../lists/lists.ts'
 import type { Database, Queryable } from '../platform/database.ts'
-import type { ProfileState } from '../profiles/change.ts'
-import { engagementOf } from '../profiles/engagement.ts'
-import { findProfiles } from '../profiles/read.ts'
+import { type ProfileFacts, readFacts } from '../profiles/read.ts'
 import type { Settings } from '../settings/settings.ts'
-import { type PurchaseHistory, profileData } from '../templates/profile-data.ts'
+import type { PurchaseHistory } from '../templates/profile-data.ts'
+import { readsActivity, readsLists, readsPurchases } from '../templates/reads.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
-import type { Draft } from './compose.ts'
 import type { ClaimedMessage, Settlement } from './queue.ts'
-import { type RenderOutcome, render } from './render.ts'
 
-/** A message ready to be handed over. */
+/**
+ * A message that may go out. It is rendered and put together at the very moment at which a connection takes it: what is
+ * made of it is a hundred times larger than what it is made of, and should not lie about.
+ */
 export interface ReadyMessage {
   message: ClaimedMessage
   template: LoadedTemplate
-  /** Put together once it is known what the server that gets it can take. */
-  draft: Draft
+  person: ProfileFacts
+  facts: Facts
+  env: PrepareEnv
 }
 
 /** What became of a claimed message: ready, or at its end already. */
 export type Prepared = { kind: 'ready'; ready: ReadyMessage } | { kind: 'settled'; settlement: Settlement }
+
+export interface PrepareEnv {
+  now: Date
+  settings: Settings
+}
 
 export interface PrepareParts {
   db: Database
@@ -35,11 +41,11 @@ export interface PrepareParts {
   histories: (q: Queryable, profileIds: readonly number[]) => Promise<Map<number, PurchaseHistory>>
 }
 
-/** Decides again about each message, as the person may have decided anew since it was queued; renders, composes. */
+/** Decides again about each message, as the person may have decided anew since it was queued, and loads what it needs. */
 export async function prepare(
   parts: PrepareParts,
   messages: readonly ClaimedMessage[],
-  env: { now: Date; settings: Settings },
+  env: PrepareEnv,
 ): Promise<Prepared[]> {
   const { db } = parts
   const [templates, recipients] = await Promise.all([
@@ -50,25 +56,43 @@ export async function prepare(
     ),
   ])
   const verdicts = messages.map((message, index) => {
-    const template = templates.get(message)
+    const template = usable(templates.get(message))
     const recipient = recipients[index]
-    if (!template) return 'template_gone'
-    if (template.isDisabled) return 'template_disabled'
+    if (typeof template === 'string') return template
     if (!recipient) return 'profile_gone'
     const decision = decide(recipient, kindNow(message, template))
     return decision.allowed ? template : decision.reason
   })
   const wanted = messages.filter((_, index) => typeof verdicts[index] !== 'string')
   const facts = await loadFacts(parts, wanted, templates)
-  return Promise.all(
-    messages.map(async (message, index): Promise<Prepared> => {
-      const verdict = verdicts[index]!
-      if (typeof verdict === 'string') return ended(message, 'suppressed', verdict)
-      const profile = facts.profiles.get(message.profile_id)
-      if (!profile) return ended(message, 'suppressed', 'profile_gone')
-      return make(parts, message, verdict, profile, facts, env)
-    }),
-  )
+  return messages.map((message, index) => ready(message, verdicts[index]!, facts, env))
+}
+
+/** The same for messages about which it was decided, and whose people were read, as they were written a moment ago. */
+export async function prepareFresh(
+  parts: PrepareParts,
+  messages: readonly ClaimedMessage[],
+  people: ReadonlyMap<number, ProfileFacts>,
+  env: PrepareEnv,
+): Promise<Prepared[]> {
+  const templates = await loadTemplates(parts, messages)
+  const verdicts = messages.map((message) => usable(templates.get(message)))
+  const wanted = messages.filter((_, index) => typeof verdicts[index] !== 'string')
+  const facts = await loadFacts(parts, wanted, templates, people)
+  return messages.map((message, index) => ready(message, verdicts[index]!, facts, env))
+}
+
+/** The template, or why it cannot be used. */
+function usable(template: LoadedTemplate | undefined): LoadedTemplate | string {
+  if (!template) return 'template_gone'
+  return template.isDisabled ? 'template_disabled' : template
+}
+
+function ready(message: ClaimedMessage, verdict: LoadedTemplate | string, facts: Facts, env: PrepareEnv): Prepared {
+  if (typeof verdict === 'string') return { kind: 'settled', settlement: ended(message, 'suppressed', verdict) }
+  const person = facts.people.get(message.profile_id)
+  if (!person) return { kind: 'settled', settlement: ended(message, 'suppressed', 'profile_gone') }
+  return { kind: 'ready', ready: { message, template: verdict, person, facts, env } }
 }
 
 /**
@@ -107,133 +131,47 @@ export async function loadTemplates(
 
 /** What templates may read of the people behind some messages. */
 export interface Facts {
-  profiles: Map<number, ProfileState>
-  listNames: Map<number, { name: string }>
-  histories: Map<number, PurchaseHistory>
-  activities: Map<number, Activity>
+  people: ReadonlyMap<number, ProfileFacts>
+  listNames: ReadonlyMap<number, { name: string }>
+  histories: ReadonlyMap<number, PurchaseHistory>
+  activities: ReadonlyMap<number, Activity>
 }
 
-/** People with what templates may read of them, for all messages together. */
+/**
+ * People with what templates may read of them, for all messages together.
+ *
+ * @param known people who were read already, with their lists if their template reads any
+ */
 export async function loadFacts(
   { db, lists, histories }: PrepareParts,
   messages: readonly ClaimedMessage[],
   templates: ReadonlyMap<ClaimedMessage, LoadedTemplate>,
+  known?: ReadonlyMap<number, ProfileFacts>,
 ): Promise<Facts> {
-  const ids = [...new Set(messages.map((one) => one.profile_id))]
-  if (ids.length === 0)
-    return { profiles: new Map(), listNames: new Map(), histories: new Map(), activities: new Map() }
-  const buyers = messages.filter((one) => readsPurchases(templates.get(one)!)).map((one) => one.profile_id)
-  const watched = messages.filter((one) => readsActivity(templates.get(one)!)).map((one) => one.profile_id)
-  const [found, history, activities] = await Promise.all([
-    findProfiles(
-      db,
-      ids.map((value) => ({ kind: 'id' as const, value })),
-    ),
-    buyers.length > 0 ? histories(db, [...new Set(buyers)]) : new Map<number, PurchaseHistory>(),
-    readActivity(db, [...new Set(watched)]),
+  const of = (reads: (template: LoadedTemplate) => boolean) => {
+    const some = new Set<LoadedTemplate>([...new Set(templates.values())].filter(reads))
+    return [...new Set(messages.flatMap((one) => (some.has(templates.get(one)!) ? [one.profile_id] : [])))]
+  }
+  const ids = known ? [] : [...new Set(messages.map((one) => one.profile_id))]
+  const [buyers, watched] = [of(readsPurchases), of(readsActivity)]
+  const [people, history, activities] = await Promise.all([
+    known ?? readFacts(db, ids, of(readsLists).length > 0),
+    buyers.length > 0 ? histories(db, buyers) : NOBODY,
+    watched.length > 0 ? readActivity(db, watched) : NOBODY,
   ])
-  const profiles = new Map(found.flatMap((state) => (state ? [[state.id, state] as const] : [])))
-  const listIds = new Set([...profiles.values()].flatMap((state) => [...state.lists.keys()]))
-  const listNames = listIds.size > 0 ? await lists.byIds([...listIds]) : new Map<number, { name: string }>()
-  return { profiles, listNames, histories: history, activities }
+  const listIds = new Set<number>()
+  for (const person of people.values()) for (const id of person.lists.keys()) listIds.add(id)
+  const listNames = listIds.size > 0 ? await lists.byIds([...listIds]) : NOBODY
+  return { people, listNames, histories: history, activities }
 }
 
-const readsPurchases = (template: LoadedTemplate) => readsAny(template, 'purchased_items', /^profile\.purchase/)
+const NOBODY = new Map<number, never>()
 
-const readsActivity = (template: LoadedTemplate) =>
-  readsAny(template, 'user_engagement', /^profile\.(?:engagement|open_time|click_time)$/)
-
-/** Whether a template calls a function, or reads such members of the profile or the profile as a whole. */
-function readsAny(template: LoadedTemplate, called: string, members: RegExp): boolean {
-  const { functions, paths, variables } = readsOf(template)
-  return (
-    functions.includes(called) ||
-    paths.some((path) => members.test(path)) ||
-    (variables.includes('profile') && !paths.some((path) => path.startsWith('profile.')))
-  )
-}
-
-const NOTHING = { functions: [], paths: [], variables: [] }
-
-/** A revision that no longer compiles reads nothing; rendering it says so. */
-function readsOf(template: LoadedTemplate): {
-  functions: readonly string[]
-  paths: readonly string[]
-  variables: readonly string[]
-} {
-  try {
-    return template.message.reads
-  } catch {
-    return NOTHING
-  }
-}
-
-async function make(
-  parts: PrepareParts,
-  message: ClaimedMessage,
-  template: LoadedTemplate,
-  state: ProfileState,
-  facts: Facts,
-  env: { now: Date; settings: Settings },
-): Promise<Prepared> {
-  const { now } = env
-  const outcome = await renderFor(parts, message, template, state, facts, env)
-  if (outcome.kind === 'stopped') return ended(message, 'cancelled', outcome.reason)
-  if (outcome.kind === 'failed') return ended(message, 'failed', 'render', outcome.reason)
-  if (outcome.kind === 'needs') return ended(message, 'failed', 'render', `unknown lists: ${outcome.lists.join(', ')}`)
-  const draft = {
-    message,
-    template,
-    rendered: outcome.rendered,
-    optoutUrl: outcome.optoutUrl,
-    recipientName: textOf(message.vars.name) ?? textOf(state.vars.name),
-    textOnly: isOn(message.vars.text_only ?? state.vars.text_only),
-    now,
-  }
-  return { kind: 'ready', ready: { message, template, draft } }
-}
-
-/** Renders a message for one person. */
-export async function renderFor(
-  parts: PrepareParts,
-  message: ClaimedMessage,
-  template: LoadedTemplate,
-  state: ProfileState,
-  facts: Facts,
-  { now, settings, inBrowser }: { now: Date; settings: Settings; inBrowser?: boolean },
-): Promise<RenderOutcome> {
-  // Nothing is rendered for an address that bounced for good, so only the person's own doings count here.
-  const activity = facts.activities.get(state.id) ?? NO_ACTIVITY
-  const engagement = engagementOf(state, 'ok', now, activity)
-  const profile = profileData(state, facts.listNames, facts.histories.get(state.id) ?? null, engagement, activity)
-  const { timezone: timeZone, pixel_needs_consent: pixelNeedsConsent } = settings
-  const env = { now, timeZone, engagement, pixelNeedsConsent, inBrowser }
-  const attempt = (lists: ReadonlyMap<string, number>): RenderOutcome => {
-    try {
-      return render(parts, message, template, profile, lists, env)
-    } catch (error) {
-      return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
-    }
-  }
-  const outcome = attempt(new Map())
-  // Rendering cannot wait for the database, so it says which lists it wants and is done once more with them.
-  return outcome.kind === 'needs' ? attempt(await parts.lists.ensure(outcome.lists)) : outcome
-}
-
-function ended(
+export function ended(
   message: ClaimedMessage,
   state: Settlement['state'],
   reason: string,
   reply: string | null = null,
-): Prepared {
-  const settlement = { id: message.id, state, reason, reply, dueAt: null, revisionId: message.revision_id }
-  return { kind: 'settled', settlement }
+): Settlement {
+  return { id: message.id, state, reason, reply, dueAt: null, revisionId: message.revision_id }
 }
-
-/** Control characters in a name would end the header. */
-function textOf(value: unknown): string | null {
-  if (typeof value !== 'string') return null
-  return value.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim() || null
-}
-
-const isOn = (value: unknown) => value === true || value === 1 || value === '1' || value === 'true'

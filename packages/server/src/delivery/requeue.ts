@@ -43,8 +43,8 @@ export function releaseHeld(db: Database, selection: Selection, now: Date): Prom
 
 /** Messages that wait have two indexes: those of campaigns and the others. */
 const PARTS = [
-  sql<boolean>`state in ('queued', 'deferred') and campaign_id is null`,
-  sql<boolean>`state in ('queued', 'deferred') and campaign_id is not null`,
+  sql<boolean>`due_at is not null and campaign_id is null`,
+  sql<boolean>`due_at is not null and campaign_id is not null`,
 ]
 
 type Change = { where: RawBuilder<unknown>; set: RawBuilder<unknown> }

@@ -3,6 +3,7 @@ import type { MessageKind } from '../consent/decide.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import { type Profiles, retrying } from '../profiles/door.ts'
 import { type NewSignal, signalInsert } from '../signals/emit.ts'
+import { type BatchBook, forgetting, unlisting } from './batches.ts'
 import { HELD } from './holds.ts'
 import type { DeliveryMetrics } from './metrics.ts'
 import type { Consequence } from './outcome.ts'
@@ -19,28 +20,44 @@ export interface Settled extends Consequence {
   since: Date
 }
 
+export interface SettleParts {
+  db: Database
+  profiles: Profiles
+  book: Pick<BatchBook, 'takeEmpty' | 'putBack'>
+  metrics: DeliveryMetrics
+  report: DeliveryReport
+}
+
 /**
  * Writes what became of messages, the signals that follow, and what was learnt about addresses, all of it or nothing.
- * A message that this worker no longer holds changes nothing.
+ * A message that this worker no longer holds changes nothing. Lists that have become empty are forgotten on the way.
  */
 export async function settleAll(
-  parts: { db: Database; profiles: Profiles; owner: string; metrics: DeliveryMetrics; report: DeliveryReport },
+  parts: SettleParts,
+  worker: number,
   batch: readonly Settled[],
   now: Date,
 ): Promise<null[]> {
-  const { db, profiles, owner, metrics, report } = parts
-  const statement = statementFor(owner, batch, now)
+  const { db, profiles, book, metrics, report } = parts
+  const empty = book.takeEmpty()
+  const statement = statementFor(worker, batch, empty, now)
   const write = async (q: Queryable) => new Set((await statement.execute(q)).rows.map((row) => row.id))
-  const held = batch.every(({ change }) => change === null)
-    ? await write(db)
-    : await retrying(() =>
-        db.transaction().execute(async (tx) => {
-          const held = await write(tx)
-          const changes = batch.flatMap(({ change, settlement: { id } }) => (change && held.has(id) ? [change] : []))
-          await profiles.changeIn(tx, changes)
-          return held
-        }),
-      )
+  let held: Set<number>
+  try {
+    held = batch.every(({ change }) => change === null)
+      ? await write(db)
+      : await retrying(() =>
+          db.transaction().execute(async (tx) => {
+            const held = await write(tx)
+            const changes = batch.flatMap(({ change, settlement: { id } }) => (change && held.has(id) ? [change] : []))
+            await profiles.changeIn(tx, changes)
+            return held
+          }),
+        )
+  } catch (error) {
+    book.putBack(empty)
+    throw error
+  }
   for (const { settlement, kind, since, alarm } of batch) {
     if (!held.has(settlement.id)) continue
     metrics.settled(kind, settlement.reason === HELD ? HELD : settlement.state, now.getTime() - since.getTime())
@@ -49,18 +66,28 @@ export async function settleAll(
   return batch.map(() => null)
 }
 
-/** One statement for both: signals are for those messages only that were still held. */
-function statementFor(owner: string, batch: readonly Settled[], now: Date) {
+/** One statement for all of it; signals are for those messages only that were still held. */
+function statementFor(worker: number, batch: readonly Settled[], empty: readonly number[], now: Date) {
   const settle = settlement(
-    owner,
+    worker,
     batch.map((one) => one.settlement),
     now,
   )
+  const waiting = batch.flatMap(({ settlement: { id, state } }) => (WAITS_AGAIN.has(state) ? [id] : []))
   const signals = batch.flatMap((one) => sentSignal(one, now))
-  if (signals.length === 0) return settle
-  const told = signalInsert(signals, sql<boolean>`s.dedupe_key in (select 'sent:' || id from settled)`)
-  return sql<{ id: number }>`with settled as (${settle}), told as (${told}) select id from settled`
+  const parts = [sql`settled as (${settle})`]
+  if (waiting.length > 0) parts.push(sql`unlisted as (${unlisting(worker, waiting)})`)
+  if (empty.length > 0) parts.push(sql`forgotten as (${forgetting(worker, empty)})`)
+  if (signals.length > 0) {
+    parts.push(
+      sql`told as (${signalInsert(signals, sql<boolean>`s.dedupe_key in (select 'sent:' || id from settled)`)})`,
+    )
+  }
+  return sql<{ id: number }>`with ${sql.join(parts)} select id from settled`
 }
+
+/** States from which a message may be claimed again. */
+const WAITS_AGAIN: ReadonlySet<string> = new Set(['deferred', 'in_doubt'])
 
 /** Flows follow messages made of templates. */
 function sentSignal({ settlement: { id, state }, profileId, templateId }: Settled, now: Date): NewSignal[] {

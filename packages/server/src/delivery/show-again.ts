@@ -4,7 +4,8 @@ import type { MessageTable } from '../sends/message-table.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { LoadedTemplate } from '../templates/templates.ts'
 import { withOptoutFooter } from './footer.ts'
-import { loadFacts, loadTemplates, type PrepareParts, renderFor } from './prepare.ts'
+import { loadFacts, loadTemplates, type PrepareParts } from './prepare.ts'
+import { renderFor } from './write.ts'
 
 /** A message as its recipient got it. */
 export interface ShownMessage {
@@ -34,10 +35,10 @@ export async function showAgain(
   const template = templates.get(message)
   if (!template || template.fields.is_unviewable) return null
   const facts = await loadFacts(parts, [message], templates)
-  const profile = facts.profiles.get(message.profile_id)
-  if (!profile) return null
+  const person = facts.people.get(message.profile_id)
+  if (!person) return null
   const env = { now: message.sent_at ?? now, settings, inBrowser: true }
-  const outcome = await renderFor(parts, message, template, profile, facts, env)
+  const outcome = renderFor(parts, message, template, person, facts, env)
   if (outcome.kind !== 'rendered') return null
   const { rendered, optoutUrl } = outcome
   const { subject, html, text } = rendered

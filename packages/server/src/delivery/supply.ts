@@ -27,8 +27,8 @@ export interface SupplyParts {
   pacing: Pacing
   /** Messages to mark at a time. */
   ahead: number
-  /** Marks messages; answers those that are still ours. */
-  mark(messages: readonly ReadyMessage[]): Promise<readonly ReadyMessage[]>
+  /** Marks messages. @returns false: they are no longer ours */
+  mark(messages: readonly ReadyMessage[]): Promise<boolean>
   /** Messages that somebody else holds now, or that could not be marked. */
   lost(messages: readonly ReadyMessage[]): void
 }
@@ -53,13 +53,13 @@ export function createSupply({ line, pacing, ahead, mark, lost }: SupplyParts): 
   }
 
   async function markAll(messages: readonly ReadyMessage[]): Promise<void> {
-    // When it fails the leases run out by themselves; what may have been marked after all is in doubt then.
-    const mine = new Set(await mark(messages).catch(() => []))
+    const areMarked = await mark(messages).catch(() => false)
     marking = null
-    const gone = messages.filter((message) => !mine.has(message))
-    for (const message of gone) pacing.ended(domainOf(message), 'other')
-    if (gone.length > 0) lost(gone)
-    marked.push(...mine)
+    if (areMarked) marked.push(...messages)
+    else {
+      for (const message of messages) pacing.ended(domainOf(message), 'other')
+      lost(messages)
+    }
     while (takers.length > 0 && marked.length > 0) takers.shift()!(marked.shift()!)
     if (takers.length > 0) refill()
   }

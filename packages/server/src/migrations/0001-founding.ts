@@ -263,9 +263,8 @@ create table message (
   priority smallint not null default 0,
   state text not null,
   scheduled_for timestamptz,
-  due_at timestamptz not null,
-  lease_until timestamptz,
-  lease_owner text,
+  due_at timestamptz,
+  worker_id int,
   attempts smallint not null default 0,
   doubts smallint not null default 0,
   created_at timestamptz not null,
@@ -276,25 +275,33 @@ create table message (
   limit_name text,
   dedupe_key text,
   primary key (shard, id),
-  check (template_id is not null or revision_id is not null)
-);
+  check (template_id is not null or revision_id is not null),
+  check ((due_at is not null) = (state in ('queued', 'deferred', 'in_doubt')))
+) with (fillfactor = 60);
 
-create index message_due on message (priority, due_at) where state in ('queued', 'deferred') and campaign_id is null;
+create index message_due on message (priority, due_at) where due_at is not null and campaign_id is null;
 
-create index message_campaign_due on message (campaign_id, due_at)
-  where state in ('queued', 'deferred') and campaign_id is not null;
+create index message_campaign_due on message (campaign_id, due_at) where due_at is not null and campaign_id is not null;
 
-create unique index message_campaign on message (shard, campaign_id, profile_id) where campaign_id is not null;
+create unique index message_by_profile on message (shard, profile_id, campaign_id);
 
-create index message_leased on message (lease_until) where state in ('leased', 'attempting');
-
-create index message_in_doubt on message (campaign_id) where state = 'in_doubt';
-
-create index message_by_profile on message (shard, profile_id, id);
+create index message_by_campaign on message using brin (campaign_id) with (pages_per_range = 16, autosummarize = on);
 
 create unique index message_dedupe on message (shard, profile_id, dedupe_key) where dedupe_key is not null;
 
 create index message_confirmation on message (lower(address), created_at) where kind = 'optin';
+
+create table delivery_worker (
+  id int generated always as identity primary key,
+  lease_until timestamptz not null
+);
+
+create table delivery_batch (
+  id bigint generated always as identity primary key,
+  worker_id int not null references delivery_worker (id),
+  message_ids bigint[] not null,
+  is_attempting boolean not null
+);
 
 create table delivery_hold (
   kind text not null,

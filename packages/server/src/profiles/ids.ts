@@ -31,7 +31,7 @@ export function carries(profile: Named, kind: 'sid' | 'cookie', value: string): 
 }
 
 /** All keys of a profile as the API shows them. */
-export function describeKeys(profile: ProfileState): Record<string, string> {
+export function describeKeys(profile: Named & Pick<ProfileState, 'email' | 'keys'>): Record<string, string> {
   return {
     sid: sidOf(profile),
     cookie: cookieOf(profile),

@@ -117,6 +117,61 @@ const readRows = (ids: readonly number[]): RawBuilder<LoadedRow> => sql<LoadedRo
     from unnest(${ids.map(shardOfId)}::smallint[], ${ids}::bigint[]) as w(shard, id)
     join profile p using (shard, id)`
 
+/** What messages may say about a person: enough to write to them, and no more, as campaigns read it by the million. */
+export type ProfileFacts = Pick<
+  ProfileState,
+  'id' | 'email' | 'keys' | 'level' | 'vars' | 'pixelConsent' | 'createdAt' | 'signupAt' | 'loginAt' | 'lists' | 'salt'
+>
+
+/** A row of `FACTS`, or of `FACTS` and `LISTS`. */
+export interface FactsRow
+  extends Pick<
+    ProfileTable,
+    'id' | 'email' | 'keys' | 'level' | 'vars' | 'pixel_consent' | 'created_at' | 'signup_at' | 'login_at' | 'salt'
+  > {
+  lists?: Array<[number, string]> | null
+}
+
+/** Columns of a profile `p`. */
+const FACTS = sql.raw(
+  'p.id, p.email, p.keys, p.level, p.vars, p.pixel_consent, p.created_at, p.signup_at, p.login_at, p.salt',
+)
+const LISTS = sql.raw(`(select json_agg(json_build_array(m.list_id, m.joined_at)) from list_member m
+  where m.shard = p.shard and m.profile_id = p.id) as lists`)
+
+/** What to select of a profile `p` to make facts of it; lists take a look-up for each person. */
+export const factColumns = (withLists: boolean): RawBuilder<unknown> => (withLists ? sql`${FACTS}, ${LISTS}` : FACTS)
+
+export function factsOf(row: FactsRow): ProfileFacts {
+  return {
+    id: row.id,
+    email: row.email,
+    keys: row.keys as ProfileState['keys'],
+    level: levelOf(row.level),
+    vars: row.vars,
+    pixelConsent: row.pixel_consent,
+    createdAt: row.created_at,
+    signupAt: row.signup_at,
+    loginAt: row.login_at,
+    lists: new Map((row.lists ?? []).map(([id, at]) => [id, new Date(at)])),
+    salt: row.salt,
+  }
+}
+
+/** Facts by id; people who are gone are missing. */
+export async function readFacts(
+  q: Queryable,
+  ids: readonly number[],
+  withLists: boolean,
+): Promise<Map<number, ProfileFacts>> {
+  if (ids.length === 0) return new Map()
+  const { rows } = await sql<FactsRow>`
+    select ${factColumns(withLists)}
+    from unnest(${ids.map(shardOfId)}::smallint[], ${ids}::bigint[]) as w(shard, id)
+    join profile p using (shard, id)`.execute(q)
+  return new Map(rows.map((row) => [row.id, factsOf(row)]))
+}
+
 function stateOf(row: LoadedRow): ProfileState {
   return {
     shard: row.shard,

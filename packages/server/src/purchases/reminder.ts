@@ -8,7 +8,7 @@ import { shardOfId } from '../platform/shard.ts'
  */
 export async function cancelReminders(tx: Tx, profileId: number, now: Date): Promise<void> {
   await sql`
-    update message set state = 'cancelled', reason = 'cart changed', settled_at = ${now}
+    update message set state = 'cancelled', due_at = null, reason = 'cart changed', settled_at = ${now}
     where shard = ${shardOfId(profileId)} and profile_id = ${profileId} and origin = 'purchase'
       and scheduled_for is not null and state = 'queued'`.execute(tx)
 }

@@ -1,4 +1,5 @@
 import { createActivityLoop } from '../activity/loop.ts'
+import { fillChunk } from '../campaigns/fill.ts'
 import { createCampaignLoop } from '../campaigns/loop.ts'
 import { dkimKeysOf } from '../delivery/dkim/key.ts'
 import { createDelivery } from '../delivery/loop.ts'
@@ -37,6 +38,7 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       mime: createMimeWriter(),
       dkim: dkimKeysOf(config.dkim),
       onWake: (hear) => listener.on('delivery', hear),
+      fill: (worker, now, limit) => fillChunk(services, worker, now, limit),
     }),
     createCampaignLoop({
       ...services,

@@ -2,16 +2,15 @@ import type { MessageKind } from '../consent/decide.ts'
 import type { JsonObject } from '../platform/json.ts'
 
 /**
- * Where a message is on its way. `queued` waits until it is due; `leased` is being made; `attempting`, written before
- * the first byte of its content goes out, may or may not have arrived when a process dies; `deferred` will be tried
- * again. The others are ends: `sent`; `failed` by us or refused for good; `suppressed` because the person may not be
- * written to; `cancelled` by its template or by the caller; `in_doubt`, for campaigns only, because a process or a
+ * Where a message is on its way. `queued` waits until it is due; `leased` is held by a worker, which writes elsewhere,
+ * before the first byte of its content goes out, that it is being attempted (delivery/batches.ts); `deferred` will be
+ * tried again. The others are ends: `sent`; `failed` by us or refused for good; `suppressed` because the person may not
+ * be written to; `cancelled` by its template or by the caller; `in_doubt`, for campaigns only, because a process or a
  * connection died during the attempt: nobody waits for it so badly that it should come twice.
  */
 export type MessageState =
   | 'queued'
   | 'leased'
-  | 'attempting'
   | 'deferred'
   | 'sent'
   | 'failed'
@@ -55,9 +54,13 @@ export interface MessageTable {
   priority: number
   state: MessageState
   scheduled_for: Date | null
-  due_at: Date
-  lease_until: Date | null
-  lease_owner: string | null
+  /**
+   * When it may go out, for those that wait; in doubt: never (infinity); null for all others. The indexes of the queue
+   * hold what has one. No other column that changes on the way is in any index, so most changes touch none.
+   */
+  due_at: Date | null
+  /** Who holds it. */
+  worker_id: number | null
   attempts: number
   /** Attempts after which a mail server may have had it without saying so. */
   doubts: number

@@ -65,7 +65,7 @@ export type CancelOutcome = 'cancelled' | 'too_late' | 'unknown'
 export async function cancelSend(db: Database, clock: Clock, messageId: number): Promise<CancelOutcome> {
   const now = clock.now()
   const { numAffectedRows } = await sql`
-    update message set state = 'cancelled', reason = 'cancelled by the caller', settled_at = ${now}
+    update message set state = 'cancelled', due_at = null, reason = 'cancelled by the caller', settled_at = ${now}
     where shard = ${shardOfId(messageId)} and id = ${messageId}
       and state = 'queued' and scheduled_for > ${now}`.execute(db)
   if (numAffectedRows === 1n) return 'cancelled'
@@ -78,6 +78,6 @@ export async function cancelSend(db: Database, clock: Clock, messageId: number):
 export async function hasScheduledSends(q: Queryable, templateId: number): Promise<boolean> {
   const { rows } = await sql`
     select from message where template_id = ${templateId} and scheduled_for is not null
-      and state in ('queued', 'deferred') limit 1`.execute(q)
+      and due_at is not null and campaign_id is null limit 1`.execute(q)
   return rows.length > 0
 }

@@ -1,8 +1,8 @@
 import type { Profile } from '@fairlead/zephyr'
 import type { JsonObject } from '../platform/json.ts'
-import type { ProfileState } from '../profiles/change.ts'
 import type { Engagement, SeenLast } from '../profiles/engagement.ts'
 import { describeKeys, sidOf } from '../profiles/ids.ts'
+import type { ProfileFacts } from '../profiles/read.ts'
 
 /** What a person bought, in the form that templates read. */
 export interface PurchaseHistory {
@@ -18,7 +18,7 @@ export interface PurchaseHistory {
  * @param listNames names by list id; lists that are missing here are left out
  */
 export function profileData(
-  state: ProfileState,
+  state: ProfileFacts,
   listNames: ReadonlyMap<number, { name: string }>,
   history: PurchaseHistory | null,
   engagement: Engagement,
@@ -42,7 +42,10 @@ export function profileData(
     purchases: history?.purchases ?? [],
     purchase_incomplete: history?.incomplete ?? null,
     returns: [],
-    keys: describeKeys(state),
+    // Hashed when a template asks: few do.
+    get keys() {
+      return describeKeys(state)
+    },
     pixel_tracking_consent: state.pixelConsent,
   }
 }

@@ -72,12 +72,12 @@ it('writes everybody once when workers that compete for it are killed again and 
 
 it('goes on where it was after a pause, and stops for it at once', async () => {
   const id = await begin()
-  for (let chunk = 0; chunk < 4; chunk++) await fillChunk(house.db, house.clock.now(), 1_000)
+  for (let chunk = 0; chunk < 4; chunk++) await fillChunk(house.services, null, house.clock.now(), 1_000)
   await house.must('blast', { blast_id: id, paused: true })
-  expect(await fillChunk(house.db, house.clock.now(), 1_000)).toBe(false)
+  expect(await fillChunk(house.services, null, house.clock.now(), 1_000)).toBeNull()
   expect(await counts(id)).toMatchObject({ rows: 4_000, filled: false })
   await house.must('blast', { blast_id: id, paused: false })
-  while (await fillChunk(house.db, house.clock.now()));
+  while (await fillChunk(house.services, null, house.clock.now()));
   expect(await counts(id)).toEqual(WHOLE)
 })
 
@@ -98,7 +98,7 @@ it('takes turns among campaigns', async () => {
   const ids = [await begin(), await begin(), await begin()]
   for (let chunk = 0; chunk < 6; chunk++) {
     house.clock.advance(1)
-    await fillChunk(house.db, house.clock.now(), 1_000)
+    await fillChunk(house.services, null, house.clock.now(), 1_000)
   }
   for (const id of ids) expect((await counts(id)).rows).toBe(2_000)
 })
@@ -110,5 +110,5 @@ it('a second row for the same person is impossible', async () => {
     sql`insert into message (shard, id, profile_id, campaign_id, revision_id, kind, origin, address, state, due_at, created_at)
       select shard, 1, profile_id, campaign_id, revision_id, kind, origin, address, state, due_at, created_at
       from message where campaign_id = ${rows[0]!.id} limit 1`.execute(house.db),
-  ).rejects.toThrow(/message_campaign/)
+  ).rejects.toThrow(/message_by_profile/)
 })

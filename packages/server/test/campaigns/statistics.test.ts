@@ -25,7 +25,7 @@ beforeAll(async () => {
   id = await house.campaign()
   await house.settle()
   await sql`
-    update message set state = 'failed', reason = 'hardbounce', reply = '550 5.1.1 no such user', settled_at = now()
+    update message set state = 'failed', due_at = null, reason = 'hardbounce', reply = '550 5.1.1 no such user', settled_at = now()
     where address = 'gone@example.org'`.execute(house.db)
   await house.deliver(id)
   await house.settle()

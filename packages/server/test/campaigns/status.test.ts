@@ -147,7 +147,7 @@ it('who opted out while it was being sent is left out at the hand-over, and coun
   // As delivery writes it when it decides again.
   await house.db
     .updateTable('message')
-    .set({ state: 'suppressed', reason: 'optout_all', settled_at: house.clock.now() })
+    .set({ state: 'suppressed', due_at: null, reason: 'optout_all', settled_at: house.clock.now() })
     .where('campaign_id', '=', id)
     .where('address', '=', 'person1@example.com')
     .execute()

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { fillChunk } from '../../src/campaigns/fill.ts'
 import { type CampaignLoopParts, campaignRound } from '../../src/campaigns/loop.ts'
 import type { MessageState } from '../../src/sends/message-table.ts'
 import { type House, openHouse, type Reply } from '../endpoints/support.ts'
@@ -14,7 +15,7 @@ export interface Row {
 
 /** The API with a database of its own, and campaigns that move when told to. */
 export interface CampaignHouse extends House {
-  /** One round of the loop, as a worker does it. @returns whether there may be more to do */
+  /** One round of the loops, as a worker does them. @returns whether there may be more to do */
   round(): Promise<boolean>
   /** Rounds until there is nothing to do at this moment. */
   settle(): Promise<void>
@@ -33,6 +34,10 @@ export interface CampaignHouse extends House {
 export async function campaignHouse(): Promise<CampaignHouse> {
   const house = await openHouse()
   const parts: CampaignLoopParts = { ...house.services, wakeDelivery: () => {} }
+  const round = async () => {
+    const isBusy = await campaignRound(parts)
+    return (await fillChunk(house.services, null, house.clock.now())) !== null || isBusy
+  }
   const must = async (endpoint: string, params: object) => {
     const { status, body } = await house.post(endpoint, params)
     if (status !== 200) throw new Error(`POST ${endpoint}: ${JSON.stringify(body)}`)
@@ -41,9 +46,9 @@ export async function campaignHouse(): Promise<CampaignHouse> {
   return {
     ...house,
     must,
-    round: () => campaignRound(parts),
+    round,
     async settle() {
-      while (await campaignRound(parts));
+      while (await round());
     },
     async join(list, ...emails) {
       await must('list', { list, emails })
@@ -60,7 +65,7 @@ export async function campaignHouse(): Promise<CampaignHouse> {
     async deliver(id, state = 'sent', reason) {
       const now = house.clock.now()
       const { numAffectedRows } = await sql`
-        update message set state = ${state}, reason = ${reason ?? null}, settled_at = ${now},
+        update message set state = ${state}, due_at = null, reason = ${reason ?? null}, settled_at = ${now},
           sent_at = case when ${state} = 'sent' then ${now}::timestamptz end
         where campaign_id in (select id from campaign where id = ${id} and status = 'sending')
           and state in ('queued', 'deferred') and due_at <= ${now}`.execute(house.db)

@@ -60,7 +60,7 @@ describe('an emergency', () => {
     await house.reaches(other, 'sent')
     const row = await house.reaches(id, 'deferred')
     expect(row).toMatchObject({ reason: 'held', reply: 'held by an operator: wrong price', attempts: 0 })
-    expect(row.due_at.getTime() - house.clock.now().getTime()).toBe(60_000)
+    expect(row.due_at!.getTime() - house.clock.now().getTime()).toBe(60_000)
     const status = await say('status')
     expect(status[1]).toMatch(/^held +triggered +1 +\d s$/)
     expect(status[2]).toMatch(/^Held since .*: mail of template News \(wrong price\)$/)
@@ -117,7 +117,7 @@ describe('an emergency', () => {
     house.clock.advance(20 * 60_000)
     const id = await house.send('News', 'long@example.com')
     const row = await house.reaches(id, 'deferred')
-    const wait = row.due_at.getTime() - house.clock.now().getTime()
+    const wait = row.due_at!.getTime() - house.clock.now().getTime()
     expect(wait).toBeGreaterThan(4.9 * 60_000)
     expect(wait).toBeLessThan(5.2 * 60_000)
     await say('release', '--template', 'News')
@@ -186,7 +186,7 @@ describe('in doubt', () => {
       insert into message (shard, id, profile_id, campaign_id, revision_id, kind, origin, address, priority, state,
         due_at, attempts, created_at, settled_at)
       select 1, nextval('message_number') * 64 + 1, n * 64 + 1, ${id}, 1, 'campaign', 'campaign', n || '@example.com',
-        2, 'in_doubt', ${now}, 1, ${now}, ${now}
+        2, 'in_doubt', 'infinity', 1, ${now}, ${now}
       from generate_series(1, 3) n returning id`.execute(db)
     return { id, messages: inserted.rows.map((row) => row.id) }
   }

@@ -3,6 +3,9 @@ import type { AddressInfo } from 'node:net'
 import { createServer, type Socket } from 'node:net'
 import { sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { markAttempting } from '../../src/delivery/batches.ts'
+import { claim } from '../../src/delivery/queue.ts'
+import { addWorker, LEASE } from '../../src/delivery/workers.ts'
 import { startSmtpSink } from '../support/smtp.ts'
 import { type MailHouse, mailHouse, sendOf } from './support.ts'
 
@@ -47,11 +50,11 @@ test('a worker that stops gives back what it holds, and the next one sends the r
 test('what a dead worker held is taken over; what it attempted is tried again under the same Message-ID', async () => {
   const leased = await house.send('Hello', 'leased@example.com')
   const attempting = await house.send('Hello', 'attempting@example.com')
-  const dead = { lease_owner: 'dead', lease_until: new Date(house.clock.now().getTime() - 1) }
-  await sql`update message set state = 'leased', lease_owner = ${dead.lease_owner}, lease_until = ${dead.lease_until}
-    where id = ${leased}`.execute(house.db)
-  await sql`update message set state = 'attempting', attempts = 1, lease_owner = ${dead.lease_owner},
-    lease_until = ${dead.lease_until} where id = ${attempting}`.execute(house.db)
+  const worker = await addWorker(house.db, house.clock.now())
+  const taken = await claim(house.db, worker, house.clock.now(), 10)
+  expect(taken?.batch.messageIds).toEqual([leased, attempting])
+  await markAttempting(house.db, worker, [attempting])
+  house.clock.advance(LEASE + 1)
   house.deliver()
   expect(await house.reaches(leased, 'sent')).toMatchObject({ attempts: 1 })
   expect(await house.reaches(attempting, 'sent')).toMatchObject({ attempts: 2 })
@@ -61,13 +64,13 @@ test('what a dead worker held is taken over; what it attempted is tried again un
 
 test('the lease of a living worker is respected', async () => {
   const id = await house.send('Hello', 'held@example.com')
-  const until = new Date(house.clock.now().getTime() + 10_000)
-  await sql`update message set state = 'attempting', lease_owner = 'alive', lease_until = ${until}
-    where id = ${id}`.execute(house.db)
+  const worker = await addWorker(house.db, house.clock.now())
+  await claim(house.db, worker, house.clock.now(), 10)
+  house.clock.advance(LEASE - 1)
   const delivery = house.deliver()
   await house.reaches(await house.send('Hello', 'other@example.com'), 'sent')
   await delivery.stop()
-  expect(await house.row(id)).toMatchObject({ state: 'attempting', lease_owner: 'alive' })
+  expect(await house.row(id)).toMatchObject({ state: 'leased', worker_id: worker })
 })
 
 test('while the relay is down mail waits, and goes out when it is back', async () => {

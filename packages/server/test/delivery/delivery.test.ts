@@ -29,7 +29,7 @@ const only = async (address: string) => {
 test('a message arrives, once, with both parts, encoded headers and the ways to unsubscribe', async () => {
   const id = await house.send('Welcome', 'Ada@example.com', { vars: { first_name: 'Ada', name: 'Ada Ö.' } })
   const row = await house.reaches(id, 'sent')
-  expect(row).toMatchObject({ attempts: 1, lease_owner: null, sent_at: house.clock.now() })
+  expect(row).toMatchObject({ attempts: 1, worker_id: null, sent_at: house.clock.now() })
   const mail = await only('Ada@example.com')
   expect(mail.subject).toBe('Schön, dass du da bist, Ada')
   expect(mail.from).toEqual({ name: 'Grüße', address: 'shop@example.org' })
@@ -67,7 +67,7 @@ test.each([
   const id = await house.send('Welcome', address)
   const row = await house.reaches(id, 'deferred')
   expect(row).toMatchObject({ attempts: 1, reply: expect.stringContaining('not now') })
-  expect(row.due_at.getTime()).toBeGreaterThan(house.clock.now().getTime())
+  expect(row.due_at!.getTime()).toBeGreaterThan(house.clock.now().getTime())
   expect(arrivedFor(address)).toHaveLength(0)
   house.clock.advance(15 * 60_000)
   expect(await house.reaches(id, 'sent')).toMatchObject({ attempts: 2 })

@@ -1,7 +1,9 @@
 import { sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { markAttempting } from '../../src/delivery/batches.ts'
 import { createDepthGauge, depthQuery, readDepth } from '../../src/delivery/depth.ts'
+import { addWorker } from '../../src/delivery/workers.ts'
 import { movableClock } from '../../src/platform/clock.ts'
 import { type Database, openDatabase } from '../../src/platform/database.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
@@ -29,15 +31,28 @@ async function message(facts: {
   dueAt?: Date
   scheduledFor?: Date
   reason?: string
-}): Promise<void> {
+  worker?: number
+}): Promise<number> {
   number += 1
-  const { state, campaign = null, createdAt, dueAt = createdAt, scheduledFor = null, reason = null } = facts
+  const id = number * 64 + 1
+  const {
+    state,
+    campaign = null,
+    createdAt,
+    dueAt = createdAt,
+    scheduledFor = null,
+    reason = null,
+    worker = null,
+  } = facts
+  const waits = state === 'queued' || state === 'deferred'
+  const due = state === 'in_doubt' ? 'infinity' : waits ? dueAt : null
   await sql`
     insert into message (shard, id, profile_id, template_id, campaign_id, revision_id, kind, origin, address, state,
-      created_at, due_at, scheduled_for, reason)
-    values (1, ${number * 64 + 1}, ${number * 64 + 1}, ${campaign === null ? 1 : null}, ${campaign}, 1,
-      ${campaign === null ? 'triggered' : 'campaign'}, 'api', 'ada@example.com', ${state}, ${createdAt}, ${dueAt},
+      created_at, due_at, worker_id, scheduled_for, reason)
+    values (1, ${id}, ${id}, ${campaign === null ? 1 : null}, ${campaign}, 1,
+      ${campaign === null ? 'triggered' : 'campaign'}, 'api', 'ada@example.com', ${state}, ${createdAt}, ${due}, ${worker},
       ${scheduledFor}, ${reason})`.execute(db)
+  return id
 }
 
 test('counts what has not come to an end, by where it stands', async () => {
@@ -48,7 +63,16 @@ test('counts what has not come to an end, by where it stands', async () => {
   await message({ state: 'queued', createdAt: ago(500), dueAt: ago(20), scheduledFor: ago(20) })
   await message({ state: 'deferred', createdAt: ago(900), dueAt: ago(-60) })
   await message({ state: 'deferred', createdAt: ago(800), dueAt: ago(-60), reason: 'held' })
-  await message({ state: 'attempting', createdAt: ago(1) })
+  const worker = await addWorker(db, clock.now())
+  const held = [
+    await message({ state: 'leased', worker, createdAt: ago(1) }),
+    await message({ state: 'leased', worker, createdAt: ago(2) }),
+    // Settled already, and on the list still.
+    await message({ state: 'sent', createdAt: ago(3) }),
+  ]
+  await markAttempting(db, worker, held.slice(0, 1))
+  await sql`insert into delivery_batch (worker_id, message_ids, is_attempting)
+    values (${worker}, ${held}::bigint[], false)`.execute(db)
   await message({ state: 'sent', createdAt: ago(5_000) })
   await message({ state: 'queued', createdAt: ago(100), campaign: 1 })
   await message({ state: 'queued', createdAt: ago(100), campaign: 2 })
@@ -67,6 +91,7 @@ test('counts what has not come to an end, by where it stands', async () => {
     row('paused', 'campaign', 2, 200),
     row('held', 'triggered', 1, 800),
     row('deferred', 'triggered', 1, 900),
+    row('leased', 'triggered', 1, 2),
     row('attempting', 'triggered', 1, 1),
     row('in_doubt', 'campaign', 1, 300),
   ])
@@ -74,10 +99,8 @@ test('counts what has not come to an end, by where it stands', async () => {
 
 test('what was sent long ago costs nothing', async () => {
   await sql`
-    insert into message (shard, id, profile_id, template_id, revision_id, kind, origin, address, state, created_at,
-      due_at)
-    select n % 64, (1000 + n) * 64 + n % 64, n, 1, 1, 'triggered', 'api', 'ada@example.com', 'sent', ${ago(9_000)},
-      ${ago(9_000)}
+    insert into message (shard, id, profile_id, template_id, revision_id, kind, origin, address, state, created_at)
+    select n % 64, (1000 + n) * 64 + n % 64, n, 1, 1, 'triggered', 'api', 'ada@example.com', 'sent', ${ago(9_000)}
     from generate_series(1, 100000) n`.execute(db)
   await sql`analyze message`.execute(db)
   const plans: string[] = []

@@ -132,7 +132,7 @@ async function meets(
   const server = await scripted(script)
   const { id, address } = await queued(kind, vars)
   const { advance } = worker([relayAt(server, more)])
-  const ended = { lease_owner: null, lease_until: null }
+  const ended = { worker_id: null }
   let times = 1
   switch (fate.is) {
     case 'sent':
@@ -168,7 +168,7 @@ async function meets(
   async function laterSent(id: number, wait: number, doubts: number): Promise<void> {
     const row = await house.reaches(id, 'deferred')
     expect(row).toMatchObject({ ...ended, attempts: 1, reason: null, settled_at: null, doubts })
-    expect(row.due_at.getTime() - house.clock.now().getTime()).toBe(wait)
+    expect(row.due_at!.getTime() - house.clock.now().getTime()).toBe(wait)
     expect(row.reply).not.toBeNull()
     advance(wait)
     expect(await house.reaches(id, 'sent')).toMatchObject({ ...ended, attempts: 2, reason: null, doubts })
@@ -346,7 +346,7 @@ test.each([
   const { delivery } = worker([relayAt(bad, more)])
   await expect.poll(() => bad.connections).toBeGreaterThan(1)
   await delivery.stop()
-  for (const id of ids) expect(await house.row(id)).toMatchObject({ state: 'queued', attempts: 0, lease_owner: null })
+  for (const id of ids) expect(await house.row(id)).toMatchObject({ state: 'queued', attempts: 0, worker_id: null })
   expect(bad.commands.filter((line) => /^(MAIL|DATA)/.test(line))).toEqual([])
   const good = await scripted()
   worker([relayAt(good)])
@@ -417,8 +417,8 @@ describe('a server that takes a few messages a connection (RFC 5321 §3.8)', () 
     worker([relayAt(server)])
     await house.reaches(ids[0]!, 'sent')
     const row = await house.reaches(ids[1]!, 'deferred')
-    expect(row.due_at.getTime() - house.clock.now().getTime()).toBe(10 * MINUTE)
-    await sql`update message set state = 'cancelled' where id = ${ids[1]}`.execute(house.db)
+    expect(row.due_at!.getTime() - house.clock.now().getTime()).toBe(10 * MINUTE)
+    await sql`update message set state = 'cancelled', due_at = null where id = ${ids[1]}`.execute(house.db)
   })
 })
 
@@ -435,7 +435,7 @@ describe('a relay that is connected and says nothing', () => {
     await delivery.stop()
     expect(performance.now() - began).toBeLessThan(2_000)
     expect(await house.row(id)).toMatchObject({ state: 'queued', attempts: 0 })
-    await sql`update message set state = 'cancelled' where id = ${id}`.execute(house.db)
+    await sql`update message set state = 'cancelled', due_at = null where id = ${id}`.execute(house.db)
   })
 
   test('does not hold up a stop while it is tried whether it is back', async () => {
@@ -447,7 +447,7 @@ describe('a relay that is connected and says nothing', () => {
     await delivery.stop()
     expect(performance.now() - began).toBeLessThan(2_000)
     expect(await house.row(id)).toMatchObject({ state: 'queued', attempts: 0 })
-    await sql`update message set state = 'cancelled' where id = ${id}`.execute(house.db)
+    await sql`update message set state = 'cancelled', due_at = null where id = ${id}`.execute(house.db)
   })
 
   test('does not hold up the mail of another one', async () => {

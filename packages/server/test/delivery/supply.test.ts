@@ -10,8 +10,8 @@ test('a stop takes back what is being marked at that moment: unsent, it must not
   const messages = ['1@example.com', '2@example.com'].map((address) => ({ message: { address } }) as ReadyMessage)
   let marked = () => {}
   const mark = (some: readonly ReadyMessage[]) =>
-    new Promise<readonly ReadyMessage[]>((resolve) => {
-      marked = () => resolve(some)
+    new Promise<boolean>((resolve) => {
+      marked = () => resolve(some.length > 0)
     })
   const supply = createSupply({ line, pacing, ahead: 10, mark, lost: () => {} })
   line.add(messages)

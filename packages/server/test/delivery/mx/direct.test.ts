@@ -214,7 +214,7 @@ describe('rows of messages', () => {
     worker(world(zone, port))
     const fate = async (domain: string, state: 'sent' | 'failed' | 'deferred') => {
       const row = await house.reaches(ids.get(domain)!, state)
-      const wait = state === 'deferred' ? row.due_at.getTime() - house.clock.now().getTime() : null
+      const wait = state === 'deferred' ? row.due_at!.getTime() - house.clock.now().getTime() : null
       return [row.attempts, row.reason, wait, (await house.addressState(`ada@${domain}`)) ?? null]
     }
     expect(await fate('example.com', 'sent')).toEqual([1, null, null, null])
