@@ -3,8 +3,9 @@ import type { Database, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
 import { PRIORITY } from '../sends/enqueue.ts'
 import { type AudienceRule, judge, type Member, readMembers } from './audience.ts'
+import { dueTimes } from './due-times.ts'
 import { type CampaignPlan, EMPTY_PLAN } from './tables.ts'
-import { placeFor, variantFor } from './variants.ts'
+import { variantFor } from './variants.ts'
 
 /*
  * Recipients become rows of `message` in chunks. A chunk's rows and how far the campaign got are one statement, so a
@@ -106,18 +107,18 @@ export async function writeRecipients(
 ): Promise<void> {
   const wanted = members.filter((member) => member.isWanted)
   const reasons = await judge(tx, wanted)
-  const { variants, testPercent, hours } = { ...EMPTY_PLAN, ...campaign.plan }
+  const { variants, testPercent } = { ...EMPTY_PLAN, ...campaign.plan }
   const revisions = wanted.map(
     ({ profileId }) => campaign.revision_ids[variantFor(campaign.id, profileId, variants.length, testPercent)]!,
   )
-  const due = wanted.map(({ profileId }) => dueAt(campaign, profileId, hours, now))
+  const due = await dueTimes(tx, campaign, wanted, now)
   await sql`
     with moved as (${moveTo(campaign.id, next, now)})
     insert into message (shard, id, profile_id, campaign_id, revision_id, kind, origin, address, priority, state,
       scheduled_for, due_at, created_at, settled_at, reason)
     select w.shard, nextval('message_number') * 64 + w.shard, w.profile_id, ${campaign.id}, w.revision_id, 'campaign',
       'campaign', w.address, ${PRIORITY.campaign}, case when w.reason is null then 'queued' else 'suppressed' end,
-      case when ${hours > 0} then w.due_at end, w.due_at, ${now}::timestamptz, case when w.reason is not null then ${now}::timestamptz end, w.reason
+      case when w.due_at > ${now}::timestamptz then w.due_at end, w.due_at, ${now}::timestamptz, case when w.reason is not null then ${now}::timestamptz end, w.reason
     from unnest(${wanted.map(({ profileId }) => shardOfId(profileId))}::smallint[],
       ${wanted.map(({ profileId }) => profileId)}::bigint[], ${revisions}::int[],
       ${wanted.map(({ email }) => email ?? '')}::text[], ${due}::timestamptz[], ${reasons}::text[])
@@ -131,10 +132,4 @@ function moveTo(campaignId: number, next: Position, now: Date): RawBuilder<unkno
   return sql`
     update campaign_fill set place = ${place}, after_shard = ${shard}, after_profile = ${profileId}, turn_at = ${now}
     where campaign_id = ${campaignId}`
-}
-
-const HOUR = 3_600_000
-
-function dueAt({ id, started_at }: Filling, profileId: number, hours: number, now: Date): Date {
-  return hours === 0 ? now : new Date(started_at.getTime() + placeFor(id, profileId) * hours * HOUR)
 }

@@ -324,6 +324,7 @@ create table campaign (
   list_ids int[] not null,
   suppress_ids int[] not null default '{}',
   scheduled_for timestamptz,
+  begins_at timestamptz,
   revision_ids int[] not null default '{}',
   repeat_id int,
   occurs_at timestamptz,
@@ -335,7 +336,7 @@ create table campaign (
   problem text
 );
 
-create index campaign_scheduled on campaign (scheduled_for) where status = 'scheduled';
+create index campaign_scheduled on campaign (begins_at) where status = 'scheduled';
 
 create index campaign_open on campaign (id) where status in ('sending', 'cancelled') and stopped_at is null;
 

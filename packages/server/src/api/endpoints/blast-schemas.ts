@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { SCHEDULE_TYPES } from '../../campaigns/send-time.ts'
 import { anyMap, choices, flag, nameOf, timeText } from './schemas.ts'
 
 const optionalText = (description: string) => Type.Optional(Type.String({ description }))
@@ -44,7 +45,15 @@ export const blastParams = Type.Object({
   is_public: optionalFlag('Kept'),
   autoconvert_text: optionalFlag('Kept: an empty text part is always made from the HTML'),
   capping_enabled: optionalFlag('Kept'),
-  schedule_type: Type.Optional(Type.Enum(['specific'])),
+  schedule_type: Type.Optional(
+    Type.Enum([...SCHEDULE_TYPES], {
+      description:
+        'Same moment for everybody; or the hour at which each person usually opens; or when the person’s own clocks show the time',
+    }),
+  ),
+  fallback_time: optionalText(
+    'For people whose own time is not known: a time of day as in `9:00 am`, or a date with a time',
+  ),
   email_hour_range: Type.Optional(Type.Integer({ description: 'Spread the sending over so many hours' })),
   abtest: Type.Optional(
     Type.Array(Type.String(), { description: 'Variants: samples of the copied template, or templates' }),
