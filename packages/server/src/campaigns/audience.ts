@@ -3,6 +3,7 @@ import { decide } from '../consent/decide.ts'
 import { loadReachability } from '../consent/recipients.ts'
 import type { Queryable, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
+import { type FrequencyCap, findCapped } from './frequency-cap.ts'
 import type { Criterion } from './tables.ts'
 
 /** Somebody whom a campaign is meant for. */
@@ -113,8 +114,23 @@ function didBefore(previousId: number, criterion: Criterion): RawBuilder<unknown
 /** Why somebody of the audience is left out; null: gets the campaign. */
 export type LeftOut = string | null
 
-/** Decides about people, in their order. One statement, however many they are. */
-export async function judge(q: Queryable, members: readonly Member[]): Promise<LeftOut[]> {
+/**
+ * Decides about people, in their order: one statement, however many they are, and another one under a cap, which is
+ * asked last.
+ */
+export async function judge(
+  q: Queryable,
+  members: readonly Member[],
+  cap: FrequencyCap | null = null,
+): Promise<LeftOut[]> {
+  const reasons = await judgeEach(q, members)
+  if (!cap) return reasons
+  const open = members.filter((_, index) => reasons[index] === null).map(({ profileId }) => profileId)
+  const capped = await findCapped(q, cap, open)
+  return reasons.map((reason, index) => reason ?? (capped.has(members[index]!.profileId) ? 'frequency_cap' : null))
+}
+
+async function judgeEach(q: Queryable, members: readonly Member[]): Promise<LeftOut[]> {
   const recipients = await loadReachability(
     q,
     members.map(({ email, level }) => ({ address: email ?? '', level })),

@@ -4,6 +4,7 @@ import { shardOfId } from '../platform/shard.ts'
 import { PRIORITY } from '../sends/enqueue.ts'
 import { type AudienceRule, judge, type Member, readMembers } from './audience.ts'
 import { dueTimes } from './due-times.ts'
+import { takeCap } from './frequency-cap.ts'
 import { type CampaignPlan, EMPTY_PLAN } from './tables.ts'
 import { variantFor } from './variants.ts'
 
@@ -106,7 +107,7 @@ export async function writeRecipients(
   now: Date,
 ): Promise<void> {
   const wanted = members.filter((member) => member.isWanted)
-  const reasons = await judge(tx, wanted)
+  const reasons = await judge(tx, wanted, await takeCap(tx, campaign, now))
   const { variants, testPercent } = { ...EMPTY_PLAN, ...campaign.plan }
   const revisions = wanted.map(
     ({ profileId }) => campaign.revision_ids[variantFor(campaign.id, profileId, variants.length, testPercent)]!,

@@ -72,7 +72,7 @@ async function withContentOfNow(
   return { problem: null, begun: await withFrozenContent(tx, { ...campaign, content }, now) }
 }
 
-/** Seeds come before everybody else, and only once if they are on the list too. */
+/** Seeds come before everybody else, and only once if they are on the list too. No cap keeps it from them: they are there to see it. */
 async function writeSeeds({ profiles }: StartParts, tx: Tx, campaign: Campaign, now: Date): Promise<void> {
   const { seedEmails } = campaign.plan
   if (seedEmails.length === 0) return
@@ -87,7 +87,7 @@ async function writeSeeds({ profiles }: StartParts, tx: Tx, campaign: Campaign, 
     id: campaign.id,
     list_ids: campaign.listIds,
     suppress_ids: campaign.suppressIds,
-    plan: campaign.plan,
+    plan: { ...campaign.plan, isCapped: false },
     revision_ids: campaign.revisionIds,
     started_at: now,
     place: 0,

@@ -44,7 +44,7 @@ export const blastParams = Type.Object({
   is_google_analytics: optionalFlag('Mark links for analytics'),
   is_public: optionalFlag('Kept'),
   autoconvert_text: optionalFlag('Kept: an empty text part is always made from the HTML'),
-  capping_enabled: optionalFlag('Kept'),
+  capping_enabled: optionalFlag('Leave out who got as many campaigns as the account’s `frequency_cap` allows'),
   schedule_type: Type.Optional(
     Type.Enum([...SCHEDULE_TYPES], {
       description:
