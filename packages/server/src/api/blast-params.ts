@@ -156,12 +156,6 @@ export async function readRetarget(
   if (id === 0) throw new ApiError(99, 'previous_blast_id must be a positive integer')
   if (!(await exists(id))) throw new ApiError(99, `No blast found with id: ${id}`)
   const criterion = text(params, 'message_criteria') ?? ''
-  if (/^(?:not_)?purchased$/.test(criterion)) {
-    throw new ApiError(
-      99,
-      `message_criteria: ${criterion} is not served, since purchases are not attributed to campaigns`,
-    )
-  }
   if (!(CRITERIA as readonly string[]).includes(criterion)) throw new ApiError(99, 'invalid message criteria')
   return { previousId: id, criterion: criterion as Criterion }
 }

@@ -100,15 +100,23 @@ function lookUps({ suppressIds, previousId, criterion }: AudienceRule): RawBuild
   return sql`left join lateral ${suppressed} suppressed on true left join lateral ${wanted} wanted on true`
 }
 
-/** Got the earlier campaign and did, or did not do, something with it. What machines open and click does not count. */
+/** Got the earlier campaign and did, or did not do, something with it. */
 function didBefore(previousId: number, criterion: Criterion): RawBuilder<unknown> {
-  const type = criterion.endsWith('opened') ? 'open' : 'click'
   return sql`(select e.shard from message e
     where e.shard = part.shard and e.campaign_id = ${previousId} and e.profile_id = part.profile_id and e.state = 'sent'
-      and ${sql.raw(criterion.startsWith('not_') ? 'not' : '')} exists (
-        select from message_event v where v.shard = e.shard and v.message_id = e.id and v.type = ${type}
-          and not v.machine)
+      and ${sql.raw(criterion.startsWith('not_') ? 'not' : '')} exists (${deed(criterion)})
     limit 1)`
+}
+
+/** What machines open and click does not count. A purchase is credited to a campaign when it is made. */
+function deed(criterion: Criterion): RawBuilder<unknown> {
+  if (criterion.endsWith('purchased')) {
+    return sql`select from purchase b
+      where b.shard = e.shard and b.profile_id = e.profile_id and b.campaign_id = e.campaign_id`
+  }
+  const type = criterion.endsWith('opened') ? 'open' : 'click'
+  return sql`select from message_event v
+    where v.shard = e.shard and v.message_id = e.id and v.type = ${type} and not v.machine`
 }
 
 /** Why somebody of the audience is left out; null: gets the campaign. */

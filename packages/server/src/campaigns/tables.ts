@@ -11,7 +11,7 @@ import type { ScheduleType } from './send-time.ts'
 export type CampaignStatus = 'created' | 'scheduled' | 'sending' | 'paused' | 'sent' | 'cancelled'
 
 /** Whom of the recipients of an earlier campaign this one is for. */
-export const CRITERIA = ['opened', 'clicked', 'not_opened', 'not_clicked'] as const
+export const CRITERIA = ['opened', 'clicked', 'purchased', 'not_opened', 'not_clicked', 'not_purchased'] as const
 export type Criterion = (typeof CRITERIA)[number]
 
 /** A content that some of the recipients get in place of the campaign's own. */

@@ -445,12 +445,16 @@ create table purchase (
   qty bigint not null,
   details json not null,
   first_id bigint,
+  message_id bigint,
+  campaign_id int,
   primary key (shard, id)
 );
 
 create index purchase_by_profile on purchase (shard, profile_id, at desc);
 
 create unique index purchase_cart on purchase (shard, profile_id) where is_incomplete;
+
+create index purchase_by_campaign on purchase (campaign_id, at) where campaign_id is not null;
 
 create table purchase_key (
   shard smallint not null,

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Repeat, RepeatDraft } from '../../campaigns/repeats.ts'
-import type { RepeatPlan, RepeatRule } from '../../campaigns/tables.ts'
+import { CRITERIA, type RepeatPlan, type RepeatRule } from '../../campaigns/tables.ts'
 import { formatRfc2822, parseTimeText } from '../../platform/time-text.ts'
 import type { Answer } from '../answer.ts'
 import { addresses, isId, minutesIn, readLists, readRetarget } from '../blast-params.ts'
@@ -63,7 +63,7 @@ export function blastRepeatEndpoint({ campaigns, lists, repeats, settings, templ
         is_static: Type.Optional(flag('Kept')),
         status: Type.Optional(Type.Enum(['active', 'inactive'])),
         previous_blast_id: Type.Optional(Type.Integer()),
-        message_criteria: Type.Optional(Type.Enum(['opened', 'clicked', 'not_opened', 'not_clicked'])),
+        message_criteria: Type.Optional(Type.Enum([...CRITERIA])),
       }),
       async handle({ apiKey, now }, params) {
         const id = integer(params, 'repeat_id')

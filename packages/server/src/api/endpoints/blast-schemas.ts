@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { SCHEDULE_TYPES } from '../../campaigns/send-time.ts'
+import { CRITERIA } from '../../campaigns/tables.ts'
 import { anyMap, choices, flag, nameOf, timeText } from './schemas.ts'
 
 const optionalText = (description: string) => Type.Optional(Type.String({ description }))
@@ -60,7 +61,5 @@ export const blastParams = Type.Object({
   ),
   test_percent: Type.Optional(Type.Number({ description: 'Share of the people who take part in the comparison' })),
   previous_blast_id: Type.Optional(Type.Integer({ description: 'Only recipients of this earlier campaign …' })),
-  message_criteria: Type.Optional(
-    Type.Enum(['opened', 'clicked', 'not_opened', 'not_clicked'], { description: '… who did, or did not do, this' }),
-  ),
+  message_criteria: Type.Optional(Type.Enum([...CRITERIA], { description: '… who did, or did not do, this' })),
 })
