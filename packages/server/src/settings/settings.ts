@@ -181,6 +181,8 @@ function parse(name: keyof Settings, text: string): Json | Error {
 }
 
 function isTimeZone(text: string): boolean {
+  // JavaScript takes +02:00 for a zone as well; to PostgreSQL that means two hours west of Greenwich.
+  if (/^[+-]/.test(text)) return false
   try {
     new Intl.DateTimeFormat('en', { timeZone: text })
     return true

@@ -122,6 +122,10 @@ it('reaches people at the hour at which they most often open and click; machines
   expect(await due(other)).toMatchObject({ person1: '2030-03-14T00:00', person3: '2030-03-14T11:00' })
 })
 
+it('goes by clocks that the database and we read alike: an offset is no zone of an account', async () => {
+  await expect(house.setting('timezone', '+02:00')).rejects.toThrow('+02:00 is not an IANA time zone')
+})
+
 it('spreads from the moment of each person', async () => {
   const id = await house.campaign({
     list: 'Readers',
