@@ -64,7 +64,8 @@ export async function createServices(foundations: Foundations): Promise<Services
   const profiles = createProfiles({ db, clock, settings, lists, hash })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: isTemplateInUse })
   const sends = createSends({ db, clock, settings, templates, profiles, ids: createSendIds(signingKeys), wake })
-  const purchases = createPurchases({ db, clock, settings, profiles, templates, hash, wake })
+  const { messageIdOf } = sends
+  const purchases = createPurchases({ db, clock, settings, profiles, templates, hash, messageIdOf, wake })
   const wakeCampaigns = () => waker.wake('campaigns')
   const campaigns = createCampaigns({ db, clock, profiles, wake: wakeCampaigns, wakeDelivery: wake })
   const repeats = createRepeats({ db, clock, settings, wake: wakeCampaigns })

@@ -1,11 +1,12 @@
 import { contentOf } from '../campaigns/freeze.ts'
+import { SCHEDULE_TYPES } from '../campaigns/send-time.ts'
 import { type CampaignPlan, CRITERIA, type Criterion, type Variant } from '../campaigns/tables.ts'
 import type { Lists } from '../lists/lists.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { parseAddress } from '../profiles/address.ts'
 import { sampleOf, type TemplateChange, type TemplateFields } from '../templates/fields.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
-import { array, bool01, commaList, integer, number, text } from './coerce.ts'
+import { array, bool01, commaList, integer, number, text, time } from './coerce.ts'
 import { ApiError, invalidEmail, invalidValue, tooLarge, unknownList, unknownTemplate } from './errors.ts'
 import { isMap, type Params } from './parameters.ts'
 import { choice, headerText, LONGEST_NAME, nameText, readChoices, readVars } from './person-params.ts'
@@ -71,8 +72,12 @@ function bounded(value: string, name: string): string {
   return value
 }
 
-/** What of the plan a call gives, without what has to be looked up. */
-export function readPlan(params: Params): Partial<CampaignPlan> {
+/**
+ * What of the plan a call gives, without what has to be looked up.
+ *
+ * @param zone of times that name none
+ */
+export function readPlan(params: Params, now: Date, zone: string): Partial<CampaignPlan> {
   const plan: Partial<CampaignPlan> = {}
   const vars = readVars(params)
   if (vars !== undefined) plan.vars = vars
@@ -95,12 +100,37 @@ export function readPlan(params: Params): Partial<CampaignPlan> {
     const value = bool01(params, name)
     if (value !== null) plan[field] = value
   }
-  if (choice(params, 'schedule_type', ['specific', 'personalized', 'local_timezone']) !== null) {
-    if (params.schedule_type !== 'specific') {
-      throw new ApiError(99, 'schedule_type: only "specific" is served, the same moment for everybody')
-    }
-  }
+  const type = choice(params, 'schedule_type', SCHEDULE_TYPES)
+  if (type !== null) plan.scheduleType = type
+  const fallback = readFallback(params, now, zone)
+  if (fallback !== undefined) plan.fallbackTime = fallback
   return plan
+}
+
+const TIME_OF_DAY = /^\s*(\d{1,2})(?::(\d{2}))?(?::\d{2})?\s*([ap])?\.?m?\.?\s*$/i
+
+/** `fallback_time`: a time of day, or a date with a time; an empty text takes it away. */
+function readFallback(params: Params, now: Date, zone: string): string | null | undefined {
+  const given = params.fallback_time
+  if (given === undefined || given === null) return undefined
+  if (given === '') return null
+  if (typeof given !== 'string' || !TIME_OF_DAY.test(given)) {
+    return time(params, 'fallback_time', now, zone)?.toISOString()
+  }
+  const minutes = minutesIn(given, 'fallback_time')
+  const two = (n: number) => String(n).padStart(2, '0')
+  return `${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`
+}
+
+/** `9:00 am`, `09:00`, `9pm` → minutes after midnight. */
+export function minutesIn(value: string, name: string): number {
+  const found = TIME_OF_DAY.exec(value)
+  const half = found?.[3]?.toLowerCase()
+  const hour = Number(found?.[1])
+  const minute = Number(found?.[2] ?? 0)
+  const isKnown = found && (half ? hour >= 1 && hour <= 12 : hour <= 23) && minute <= 59
+  if (!isKnown) throw invalidValue(name, 'a time of day like 9:00 am')
+  return ((half ? hour % 12 : hour) + (half === 'p' ? 12 : 0)) * 60 + minute
 }
 
 /** Addresses that exist in form, each mailbox once. */
@@ -126,12 +156,6 @@ export async function readRetarget(
   if (id === 0) throw new ApiError(99, 'previous_blast_id must be a positive integer')
   if (!(await exists(id))) throw new ApiError(99, `No blast found with id: ${id}`)
   const criterion = text(params, 'message_criteria') ?? ''
-  if (/^(?:not_)?purchased$/.test(criterion)) {
-    throw new ApiError(
-      99,
-      `message_criteria: ${criterion} is not served, since purchases are not attributed to campaigns`,
-    )
-  }
   if (!(CRITERIA as readonly string[]).includes(criterion)) throw new ApiError(99, 'invalid message criteria')
   return { previousId: id, criterion: criterion as Criterion }
 }

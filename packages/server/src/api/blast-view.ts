@@ -1,5 +1,5 @@
 import type { Campaign } from '../campaigns/read.ts'
-import type { CampaignStatus } from '../campaigns/tables.ts'
+import type { CampaignPlan, CampaignStatus } from '../campaigns/tables.ts'
 import { emptyTotals, type Totals } from '../campaigns/totals.ts'
 import { formatRfc2822 } from '../platform/time-text.ts'
 import type { Answer } from './answer.ts'
@@ -85,6 +85,8 @@ export function showBlast(campaign: Campaign, facts: BlastFacts): Answer {
     autoconvert_text: plan.autoconvertText,
     capping_enabled: plan.isCapped,
     email_hour_range: plan.hours,
+    schedule_type: plan.scheduleType,
+    fallback_time: showFallback(plan, facts.timezone),
     report_email: plan.reportEmail,
     seed_emails: plan.seedEmails,
     vars: plan.vars,
@@ -98,6 +100,9 @@ export function showBlast(campaign: Campaign, facts: BlastFacts): Answer {
     message_criteria: plan.criterion,
   }
 }
+
+const showFallback = ({ fallbackTime }: CampaignPlan, zone: string) =>
+  fallbackTime?.includes('T') ? formatRfc2822(new Date(fallbackTime), zone) : fallbackTime
 
 /** Names with commas between; lists that are gone are left out. */
 export const namesOf = (ids: readonly number[], lists: BlastFacts['lists']): string =>

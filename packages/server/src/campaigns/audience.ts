@@ -4,6 +4,7 @@ import { loadReachability } from '../consent/recipients.ts'
 import type { Queryable, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
 import { type FactsRow, factColumns, factsOf, type ProfileFacts } from '../profiles/read.ts'
+import { type FrequencyCap, findCapped } from './frequency-cap.ts'
 import type { Criterion } from './tables.ts'
 
 /** Somebody whom a campaign is meant for. */
@@ -106,22 +107,45 @@ function lookUps({ suppressIds, previousId, criterion }: AudienceRule): RawBuild
   return sql`left join lateral ${suppressed} suppressed on true left join lateral ${wanted} wanted on true`
 }
 
-/** Got the earlier campaign and did, or did not do, something with it. What machines open and click does not count. */
+/** Got the earlier campaign and did, or did not do, something with it. */
 function didBefore(previousId: number, criterion: Criterion): RawBuilder<unknown> {
-  const type = criterion.endsWith('opened') ? 'open' : 'click'
   return sql`(select e.shard from message e
     where e.shard = part.shard and e.campaign_id = ${previousId} and e.profile_id = part.profile_id and e.state = 'sent'
-      and ${sql.raw(criterion.startsWith('not_') ? 'not' : '')} exists (
-        select from message_event v where v.shard = e.shard and v.message_id = e.id and v.type = ${type}
-          and not v.machine)
+      and ${sql.raw(criterion.startsWith('not_') ? 'not' : '')} exists (${deed(criterion)})
     limit 1)`
+}
+
+/** What machines open and click does not count. A purchase is credited to a campaign when it is made. */
+function deed(criterion: Criterion): RawBuilder<unknown> {
+  if (criterion.endsWith('purchased')) {
+    return sql`select from purchase b
+      where b.shard = e.shard and b.profile_id = e.profile_id and b.campaign_id = e.campaign_id`
+  }
+  const type = criterion.endsWith('opened') ? 'open' : 'click'
+  return sql`select from message_event v
+    where v.shard = e.shard and v.message_id = e.id and v.type = ${type} and not v.machine`
 }
 
 /** Why somebody of the audience is left out; null: gets the campaign. */
 export type LeftOut = string | null
 
-/** Decides about people, in their order. One statement, however many they are. */
-export async function judge(q: Queryable, members: readonly Member[]): Promise<LeftOut[]> {
+/**
+ * Decides about people, in their order: one statement, however many they are, and another one under a cap, which is
+ * asked last.
+ */
+export async function judge(
+  q: Queryable,
+  members: readonly Member[],
+  cap: FrequencyCap | null = null,
+): Promise<LeftOut[]> {
+  const reasons = await judgeEach(q, members)
+  if (!cap) return reasons
+  const open = members.filter((_, index) => reasons[index] === null).map(({ profileId }) => profileId)
+  const capped = await findCapped(q, cap, open)
+  return reasons.map((reason, index) => reason ?? (capped.has(members[index]!.profileId) ? 'frequency_cap' : null))
+}
+
+async function judgeEach(q: Queryable, members: readonly Member[]): Promise<LeftOut[]> {
   const recipients = await loadReachability(
     q,
     members.map(({ email, level }) => ({ address: email ?? '', level })),

@@ -2,9 +2,11 @@ import { sql } from 'kysely'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable, Tx } from '../platform/database.ts'
 import type { Profiles } from '../profiles/door.ts'
+import { readSettings } from '../settings/settings.ts'
 import { EMPTY_FIELDS, type TemplateChange, type TemplateFields, withChange } from '../templates/fields.ts'
 import { missingIn, problemWithContents, withFrozenContent } from './freeze.ts'
 import { type Campaign, type CampaignFilter, countByStatus, listCampaigns, readCampaign } from './read.ts'
+import { beginsAt } from './send-time.ts'
 import { type CampaignPlan, type CampaignStatus, EMPTY_PLAN } from './tables.ts'
 import { sendTest, type TestOutcome } from './test-send.ts'
 
@@ -105,7 +107,8 @@ export async function saveCampaign(
   if (id !== null && !before) return { ok: false, reason: 'unknown' }
   if (before && !isEditable(before)) return { ok: false, reason: 'too_late' }
   const content = withChange(change.base ?? before?.content ?? EMPTY_FIELDS, change.content ?? {})
-  const plan: CampaignPlan = { ...EMPTY_PLAN, ...before?.plan, ...change.plan }
+  const { timezone: zone } = await readSettings(tx)
+  const plan: CampaignPlan = { ...EMPTY_PLAN, ...before?.plan, ...change.plan, zone }
   const problem = problemWithContents(content, plan.variants)
   if (problem !== null) return { ok: false, reason: 'invalid', problem }
   const scheduledFor = change.scheduledFor === undefined ? (before?.scheduledFor ?? null) : change.scheduledFor
@@ -140,10 +143,12 @@ interface Written
 
 async function write(tx: Tx, one: Written): Promise<Campaign> {
   const { id, name, status, content, plan, listIds, suppressIds, scheduledFor, by, now } = one
+  const begins = scheduledFor && beginsAt({ type: plan.scheduleType, scheduledFor, zone: plan.zone })
   const columns = sql`${name}, ${status}, ${JSON.stringify(content)}::json, ${JSON.stringify(plan)}::json,
-    ${listIds}::int[], ${suppressIds}::int[], ${scheduledFor}::timestamptz, ${now}::timestamptz, ${by}::text, null`
+    ${listIds}::int[], ${suppressIds}::int[], ${scheduledFor}::timestamptz, ${begins}::timestamptz, ${now}::timestamptz,
+    ${by}::text, null`
   const names = sql.raw(
-    'name, status, content, plan, list_ids, suppress_ids, scheduled_for, modified_at, modified_by, problem',
+    'name, status, content, plan, list_ids, suppress_ids, scheduled_for, begins_at, modified_at, modified_by, problem',
   )
   const { rows } =
     id === null

@@ -9,8 +9,10 @@ import { PRIORITY } from '../sends/enqueue.ts'
 import { readsLists } from '../templates/reads.ts'
 import type { Templates } from '../templates/templates.ts'
 import { type AudienceRule, judge, type Member, readMembers } from './audience.ts'
+import { dueTimes } from './due-times.ts'
+import { takeCap } from './frequency-cap.ts'
 import { type CampaignPlan, EMPTY_PLAN } from './tables.ts'
-import { placeFor, variantFor } from './variants.ts'
+import { variantFor } from './variants.ts'
 
 /*
  * Recipients become rows of `message` in chunks. A chunk's rows and how far the campaign got are one statement, so a
@@ -123,12 +125,12 @@ export async function writeRecipients(
   now: Date,
 ): Promise<Filled> {
   const wanted = members.filter((member) => member.isWanted)
-  const reasons = await judge(tx, wanted)
-  const { variants, testPercent, hours } = { ...EMPTY_PLAN, ...campaign.plan }
+  const reasons = await judge(tx, wanted, await takeCap(tx, campaign, now))
+  const { variants, testPercent } = { ...EMPTY_PLAN, ...campaign.plan }
   const revisions = wanted.map(
     ({ profileId }) => campaign.revision_ids[variantFor(campaign.id, profileId, variants.length, testPercent)]!,
   )
-  const due = wanted.map(({ profileId }) => dueAt(campaign, profileId, hours, now))
+  const due = await dueTimes(tx, campaign, wanted, now)
   const states = wanted.map((_, index) =>
     reasons[index] !== null ? 'suppressed' : worker !== null && due[index]! <= now ? 'leased' : 'queued',
   )
@@ -139,7 +141,7 @@ export async function writeRecipients(
         worker_id, scheduled_for, due_at, created_at, settled_at, reason)
       select w.shard, nextval('message_number') * 64 + w.shard, w.profile_id, ${campaign.id}, w.revision_id, 'campaign',
         'campaign', w.address, ${PRIORITY.campaign}, w.state, case w.state when 'leased' then ${worker}::int end,
-        case when ${hours > 0} then w.due_at end, case w.state when 'queued' then w.due_at end, ${now}::timestamptz,
+        case when w.due_at > ${now}::timestamptz then w.due_at end, case w.state when 'queued' then w.due_at end, ${now}::timestamptz,
         case w.state when 'suppressed' then ${now}::timestamptz end, w.reason
       from unnest(${wanted.map(({ profileId }) => shardOfId(profileId))}::smallint[],
         ${wanted.map(({ profileId }) => profileId)}::bigint[], ${revisions}::int[],
@@ -173,7 +175,7 @@ export async function writeRecipients(
       context: NOTHING,
       attempts: 0,
       doubts: 0,
-      scheduled_for: hours > 0 ? due[index]! : null,
+      scheduled_for: null,
       created_at: now,
     }
   })
@@ -190,10 +192,4 @@ function moveTo(campaignId: number, next: Position, now: Date): RawBuilder<unkno
   return sql`
     update campaign_fill set place = ${place}, after_shard = ${shard}, after_profile = ${profileId}, turn_at = ${now}
     where campaign_id = ${campaignId}`
-}
-
-const HOUR = 3_600_000
-
-function dueAt({ id, started_at }: Filling, profileId: number, hours: number, now: Date): Date {
-  return hours === 0 ? now : new Date(started_at.getTime() + placeFor(id, profileId) * hours * HOUR)
 }

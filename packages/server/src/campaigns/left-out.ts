@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Queryable } from '../platform/database.ts'
 import { judge, type Member, readMembers } from './audience.ts'
+import { readCap } from './frequency-cap.ts'
 import type { Campaign } from './read.ts'
 
 /** Somebody who did not get a campaign, and why. */
@@ -35,13 +36,15 @@ const PART = 5_000
  */
 export async function forecast(
   q: Queryable,
-  { listIds, suppressIds, plan }: Campaign,
+  { id, listIds, suppressIds, plan }: Campaign,
   limit: number,
+  now: Date,
 ): Promise<{ recipients: number; leftOut: { [reason: string]: number }; people: LeftOutPerson[] }> {
   const leftOut: { [reason: string]: number } = {}
   const people: LeftOutPerson[] = []
   // Several lists may have the same members; with one list nobody need be remembered.
   const seen = listIds.length > 1 ? new Set<number>() : null
+  const cap = await readCap(q, { id, plan }, now)
   let recipients = 0
   for (const listId of listIds) {
     let after: { shard: number; profileId: number } | null = { shard: 0, profileId: 0 }
@@ -49,7 +52,7 @@ export async function forecast(
       const rule = { suppressIds, previousId: plan.previousId, criterion: plan.criterion }
       const part = await readMembers(q, listId, after, PART, rule)
       const fresh = part.members.filter((member) => member.isWanted && isNew(seen, member))
-      for (const [index, reason] of (await judge(q, fresh)).entries()) {
+      for (const [index, reason] of (await judge(q, fresh, cap)).entries()) {
         if (reason === null) {
           recipients += 1
           continue

@@ -29,16 +29,16 @@ export async function startDue(parts: StartParts, now: Date): Promise<boolean> {
 
 async function startOne(parts: StartParts, tx: Tx, now: Date): Promise<{ id: number; problem: string | null } | null> {
   const { rows } = await sql<{ id: number }>`
-    select id from campaign where status = 'scheduled' and scheduled_for <= ${now}
-    order by scheduled_for, id limit 1 for update skip locked`.execute(tx)
+    select id from campaign where status = 'scheduled' and begins_at <= ${now}
+    order by begins_at, id limit 1 for update skip locked`.execute(tx)
   const id = rows[0]?.id
   if (id === undefined) return null
   const campaign = (await readCampaign(tx, id))!
   const { problem, begun } = await withContentOfNow(parts, tx, campaign, now)
   if (problem !== null) {
-    await sql`update campaign set status = 'created', scheduled_for = null, problem = ${problem} where id = ${id}`.execute(
-      tx,
-    )
+    await sql`
+      update campaign set status = 'created', scheduled_for = null, begins_at = null, problem = ${problem}
+      where id = ${id}`.execute(tx)
     return { id, problem }
   }
   await sql`
@@ -72,7 +72,7 @@ async function withContentOfNow(
   return { problem: null, begun: await withFrozenContent(tx, { ...campaign, content }, now) }
 }
 
-/** Seeds come before everybody else, and only once if they are on the list too. */
+/** Seeds come before everybody else, and only once if they are on the list too. No cap keeps it from them: they are there to see it. */
 async function writeSeeds({ profiles }: StartParts, tx: Tx, campaign: Campaign, now: Date): Promise<void> {
   const { seedEmails } = campaign.plan
   if (seedEmails.length === 0) return
@@ -87,7 +87,7 @@ async function writeSeeds({ profiles }: StartParts, tx: Tx, campaign: Campaign, 
     id: campaign.id,
     list_ids: campaign.listIds,
     suppress_ids: campaign.suppressIds,
-    plan: campaign.plan,
+    plan: { ...campaign.plan, isCapped: false },
     revision_ids: campaign.revisionIds,
     started_at: now,
     place: 0,

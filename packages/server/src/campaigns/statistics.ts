@@ -86,6 +86,14 @@ export async function readEngagement(q: Queryable, ids: readonly number[]): Prom
   }
 }
 
+/** Purchases that are credited to campaigns, and what they come to together, in cents. */
+export async function readPurchases(q: Queryable, ids: readonly number[]): Promise<{ count: number; price: number }> {
+  const { rows } = await sql<{ count: number; price: number }>`
+    select count(*)::int as count, coalesce(sum(e.price), 0)::bigint as price from purchase e
+    where ${eventsOf(ids)}`.execute(q)
+  return rows[0] ?? { count: 0, price: 0 }
+}
+
 /** Failed messages by enhanced status code (`5.1.1`), or by reply code where there is none. */
 export async function readBounceCodes(q: Queryable, ids: readonly number[]): Promise<Tally> {
   const { rows } = await sql<{ code: string; n: number }>`
@@ -99,14 +107,16 @@ export async function readBounceCodes(q: Queryable, ids: readonly number[]): Pro
 export async function readHours(
   q: Queryable,
   ids: readonly number[],
-  what: 'sent' | 'open' | 'click',
+  what: 'sent' | 'open' | 'click' | 'purchase',
   zone: string,
 ): Promise<Tally> {
   const at = what === 'sent' ? sql`m.sent_at` : sql`e.at`
   const from =
     what === 'sent'
       ? sql`message m where ${messagesOf(ids)} and m.state = 'sent'`
-      : sql`message_event e where ${eventsOf(ids)} and e.type = ${what} and not e.machine`
+      : what === 'purchase'
+        ? sql`purchase e where ${eventsOf(ids)}`
+        : sql`message_event e where ${eventsOf(ids)} and e.type = ${what} and not e.machine`
   const { rows } = await sql<{ hour: string; n: number }>`
     select to_char(date_trunc('hour', ${at} at time zone ${zone}), 'YYYY-MM-DD HH24:MI') as hour, count(*)::int as n
     from ${from} group by 1 order by 1`.execute(q)

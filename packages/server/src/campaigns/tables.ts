@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely'
 import type { JsonObject } from '../platform/json.ts'
 import type { TemplateFields } from '../templates/fields.ts'
+import type { ScheduleType } from './send-time.ts'
 
 /**
  * Where a campaign stands. `created` is a draft; `scheduled` waits for its time; `sending` and `paused` have begun;
@@ -10,7 +11,7 @@ import type { TemplateFields } from '../templates/fields.ts'
 export type CampaignStatus = 'created' | 'scheduled' | 'sending' | 'paused' | 'sent' | 'cancelled'
 
 /** Whom of the recipients of an earlier campaign this one is for. */
-export const CRITERIA = ['opened', 'clicked', 'not_opened', 'not_clicked'] as const
+export const CRITERIA = ['opened', 'clicked', 'purchased', 'not_opened', 'not_clicked', 'not_purchased'] as const
 export type Criterion = (typeof CRITERIA)[number]
 
 /** A content that some of the recipients get in place of the campaign's own. */
@@ -36,6 +37,11 @@ export interface CampaignPlan {
   criterion: Criterion | null
   /** Spread over so many hours; 0: as fast as it goes. */
   hours: number
+  scheduleType: ScheduleType
+  /** For people whose own time is not known: `HH:MM`, or a moment (ISO 8601); null: the scheduled moment. */
+  fallbackTime: string | null
+  /** The account's zone when the author saved it: the scheduled time is read on its clocks. */
+  zone: string
   variants: Variant[]
   /** Share of the people who take part in the comparison of variants, in percent. */
   testPercent: number
@@ -53,6 +59,9 @@ export const EMPTY_PLAN: CampaignPlan = {
   previousId: null,
   criterion: null,
   hours: 0,
+  scheduleType: 'specific',
+  fallbackTime: null,
+  zone: 'UTC',
   variants: [],
   testPercent: 100,
   isPublic: false,
@@ -69,6 +78,8 @@ export interface CampaignTable {
   list_ids: number[]
   suppress_ids: number[]
   scheduled_for: Date | null
+  /** When its sending begins: ahead of the schedule where some people's clocks are. Null: not scheduled. */
+  begins_at: Date | null
   /** Frozen contents: the campaign's own, then those of its variants. Empty until it is scheduled. */
   revision_ids: number[]
   repeat_id: number | null

@@ -102,7 +102,7 @@ async function show(db: Database, id: number, options: ShowOptions, terminal: Te
   const reason = typeof options.leftOut === 'string' ? options.leftOut : null
   const limit = options.leftOut === undefined ? 0 : NAMED
   const totals = (await countMessages(db, [id])).get(id) ?? emptyTotals()
-  const expected = hasBegun ? null : await forecast(db, campaign, limit)
+  const expected = hasBegun ? null : await forecast(db, campaign, limit, systemClock.now())
   const people = expected
     ? expected.people.filter((person) => reason === null || person.reason === reason)
     : await listLeftOut(db, id, reason, limit)

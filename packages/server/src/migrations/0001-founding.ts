@@ -331,6 +331,7 @@ create table campaign (
   list_ids int[] not null,
   suppress_ids int[] not null default '{}',
   scheduled_for timestamptz,
+  begins_at timestamptz,
   revision_ids int[] not null default '{}',
   repeat_id int,
   occurs_at timestamptz,
@@ -342,7 +343,7 @@ create table campaign (
   problem text
 );
 
-create index campaign_scheduled on campaign (scheduled_for) where status = 'scheduled';
+create index campaign_scheduled on campaign (begins_at) where status = 'scheduled';
 
 create index campaign_open on campaign (id) where status in ('sending', 'cancelled') and stopped_at is null;
 
@@ -451,12 +452,16 @@ create table purchase (
   qty bigint not null,
   details json not null,
   first_id bigint,
+  message_id bigint,
+  campaign_id int,
   primary key (shard, id)
 );
 
 create index purchase_by_profile on purchase (shard, profile_id, at desc);
 
 create unique index purchase_cart on purchase (shard, profile_id) where is_incomplete;
+
+create index purchase_by_campaign on purchase (campaign_id, at) where campaign_id is not null;
 
 create table purchase_key (
   shard smallint not null,

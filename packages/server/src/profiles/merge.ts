@@ -51,9 +51,10 @@ export async function removeMerged(tx: Tx, kept: ProfileState, other: ProfileSta
       moved as (insert into purchase_moved (shard, id, purchase_id)
         select coalesce(first_id, id) % 64, coalesce(first_id, id), new_id from numbered
         on conflict (shard, id) do update set purchase_id = excluded.purchase_id)
-    insert into purchase (shard, id, profile_id, is_incomplete, at, price, qty, details, first_id)
+    insert into purchase (shard, id, profile_id, is_incomplete, at, price, qty, details, first_id, message_id,
+      campaign_id)
     select ${shard}::smallint, new_id, ${kept.id}::bigint, is_incomplete, at, price, qty, details,
-      coalesce(first_id, id)
+      coalesce(first_id, id), message_id, campaign_id
     from numbered
     on conflict do nothing`.execute(tx)
   await sql`

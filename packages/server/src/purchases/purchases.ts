@@ -7,6 +7,7 @@ import { enqueue } from '../sends/enqueue.ts'
 import type { Settings, SettingsCache } from '../settings/settings.ts'
 import { emitSignals } from '../signals/emit.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
+import { findCredit } from './credit.ts'
 import { noteForcedReceipt } from './forced.ts'
 import { forTemplates, type Order, type Purchase } from './order.ts'
 import { cancelReminders } from './reminder.ts'
@@ -48,6 +49,8 @@ export interface PurchasesParts {
   profiles: Pick<Profiles, 'changeIn'>
   templates: Pick<Templates, 'byName'>
   hash: AddressHash
+  /** Which message an id stands for that was given out with it; null: none. */
+  messageIdOf(sendId: string): number | null
   /** Tells delivery that there is something to do. */
   wake(): void
 }
@@ -97,7 +100,7 @@ interface Env {
 /** Person, order, receipt and signal become true together, or not at all. */
 async function recordIn(
   tx: Tx,
-  { profiles, hash }: PurchasesParts,
+  { profiles, hash, messageIdOf }: PurchasesParts,
   { email, order, reminder, act }: PurchaseReport,
   template: LoadedTemplate | null,
   env: Env,
@@ -106,9 +109,10 @@ async function recordIn(
   if (!changed?.ok) throw new Refused({ ok: false, problem: 'invalid_email' })
   const { profileId, level } = changed
   await cancelReminders(tx, profileId, env.now)
+  const named = order.messageId === null ? null : messageIdOf(order.messageId)
   const purchase = order.isIncomplete
     ? await replaceCart(tx, profileId, order)
-    : await insertOrder(tx, profileId, order)
+    : await insertOrder(tx, profileId, order, await findCredit(tx, order, profileId, named))
   if (!purchase) {
     if (!order.isIncomplete) throw new Refused({ ok: false, problem: 'duplicate_extid' })
     return { ok: true, profileId, purchase }

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Queryable, Tx } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { shardOfId, shardOfKey } from '../platform/shard.ts'
+import type { Credit } from './credit.ts'
 import { detailsOf, type Order, type Purchase, totalsOf } from './order.ts'
 
 /** The tables of purchases: completed orders, which never change, and at most one cart a person. */
@@ -25,16 +26,24 @@ interface PurchaseTable {
   qty: number
   details: JsonObject
   first_id: number | null
+  /** The message that it is credited to, and the campaign of that. */
+  message_id: number | null
+  campaign_id: number | null
 }
 
 /**
  * Keeps a completed order; the cart is empty after it. Null when the shop's id belongs to
  * another order; the id of an order that was erased with its person is free again.
  */
-export async function insertOrder(tx: Tx, profileId: number, order: Order): Promise<Purchase | null> {
+export async function insertOrder(
+  tx: Tx,
+  profileId: number,
+  order: Order,
+  credit: Credit | null,
+): Promise<Purchase | null> {
   const shard = shardOfId(profileId)
   await sql`delete from purchase where shard = ${shard} and profile_id = ${profileId} and is_incomplete`.execute(tx)
-  const purchase = await insert(tx, shard, profileId, order)
+  const purchase = await insert(tx, shard, profileId, order, credit)
   if (order.extid === null) return purchase
   // Two orders that claim the same id take turns, so that the second sees the first.
   await sql`select pg_advisory_xact_lock(hashtextextended(${`purchase:${order.extid}`}, 0))`.execute(tx)
@@ -50,17 +59,25 @@ export async function insertOrder(tx: Tx, profileId: number, order: Order): Prom
 /** Puts a cart in the place of the one before. A cart without items is none. */
 export async function replaceCart(tx: Tx, profileId: number, order: Order): Promise<Purchase | null> {
   const shard = shardOfId(profileId)
-  if (order.items.length > 0) return insert(tx, shard, profileId, order)
+  if (order.items.length > 0) return insert(tx, shard, profileId, order, null)
   await sql`delete from purchase where shard = ${shard} and profile_id = ${profileId} and is_incomplete`.execute(tx)
   return null
 }
 
-async function insert(tx: Tx, shard: number, profileId: number, order: Order): Promise<Purchase> {
+async function insert(
+  tx: Tx,
+  shard: number,
+  profileId: number,
+  order: Order,
+  credit: Credit | null,
+): Promise<Purchase> {
   const totals = totalsOf(order)
   const { rows } = await sql<{ id: number }>`
-    insert into purchase (shard, id, profile_id, is_incomplete, at, price, qty, details)
+    insert into purchase (shard, id, profile_id, is_incomplete, at, price, qty, details, message_id,
+      campaign_id)
     values (${shard}, nextval('purchase_number') * 64 + ${shard}::smallint, ${profileId}, ${order.isIncomplete}, ${order.at},
-      ${totals.price}, ${totals.qty}, ${JSON.stringify(detailsOf(order))})
+      ${totals.price}, ${totals.qty}, ${JSON.stringify(detailsOf(order))},
+      ${credit?.messageId ?? null}::bigint, ${credit?.campaignId ?? null}::int)
     on conflict (shard, profile_id) where is_incomplete do update
       set at = excluded.at, price = excluded.price, qty = excluded.qty, details = excluded.details
     returning id`.execute(tx)

@@ -35,6 +35,10 @@ export interface Settings {
    * ask on a page with a button, or nothing. See docs/consent.md.
    */
   link_list_mode: 'scored' | 'interstitial' | 'off'
+  /** Campaigns with `capping_enabled` leave out who got so many campaign messages in the last days; 0: nobody. */
+  frequency_cap: number
+  /** The days in which `frequency_cap` counts. */
+  frequency_cap_days: number
   /** Domains of the account's own websites, with commas between: links elsewhere change nothing. Empty: any. */
   site_domains: string
   /** People who said nothing about open pixels get none, as if they had refused. */
@@ -66,6 +70,8 @@ export const DEFAULTS: Settings = {
   legacy_manage_hash: true,
   confirm_mode: 'button',
   link_list_mode: 'scored',
+  frequency_cap: 0,
+  frequency_cap_days: 7,
   site_domains: '',
   pixel_needs_consent: false,
   oneclick_level: 'basic',
@@ -144,6 +150,9 @@ export async function changeSetting(
   return null
 }
 
+/** The largest number that a setting may be, where more makes no sense. */
+const MOST: { [name in keyof Settings]?: number } = { frequency_cap: 1_000, frequency_cap_days: 365 }
+
 function parse(name: keyof Settings, text: string): Json | Error {
   const fallback = DEFAULTS[name]
   if (typeof fallback === 'boolean') {
@@ -152,6 +161,8 @@ function parse(name: keyof Settings, text: string): Json | Error {
   }
   if (typeof fallback === 'number') {
     const value = Number(text)
+    const most = MOST[name]
+    if (most !== undefined && value > most) return new Error(`${name} is at most ${most}, not ${text}`)
     return Number.isInteger(value) && value >= 0 ? value : new Error(`${name} is a whole number, not ${text}`)
   }
   const choices = CHOICES[name]
@@ -170,6 +181,8 @@ function parse(name: keyof Settings, text: string): Json | Error {
 }
 
 function isTimeZone(text: string): boolean {
+  // JavaScript takes +02:00 for a zone as well; to PostgreSQL that means two hours west of Greenwich.
+  if (/^[+-]/.test(text)) return false
   try {
     new Intl.DateTimeFormat('en', { timeZone: text })
     return true

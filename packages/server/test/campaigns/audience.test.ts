@@ -39,7 +39,7 @@ describe('who gets a campaign', () => {
 
   it('can be told before it begins, by the same decision', async () => {
     const campaign = (await readCampaign(house.db, id))!
-    const { recipients, leftOut, people: named } = await forecast(house.db, campaign, 100)
+    const { recipients, leftOut, people: named } = await forecast(house.db, campaign, 100, house.clock.now())
     expect(recipients).toBe(4)
     expect(leftOut).toEqual(Object.fromEntries(Object.values(REASONS).map((reason) => [reason, 1])))
     expect(Object.fromEntries(named.map(({ address, reason }) => [address, reason]))).toEqual(REASONS)

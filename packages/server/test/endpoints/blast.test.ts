@@ -57,6 +57,22 @@ describe('POST blast', () => {
     expect(await house.get('blast', { blast_id: String(made.blast_id) })).toEqual(ok(made))
   })
 
+  it('keeps how the moment is chosen, and what to do without knowing the person', async () => {
+    const { blast_id, ...made } = await house.must('blast', {
+      ...CONTENT,
+      schedule_type: 'local_timezone',
+      fallback_time: '9:30 pm',
+    })
+    expect(made).toMatchObject({ schedule_type: 'local_timezone', fallback_time: '21:30' })
+    const changed = { blast_id, schedule_type: 'personalized', fallback_time: '2030-03-07 10:00' }
+    expect(await house.must('blast', changed)).toMatchObject({
+      schedule_type: 'personalized',
+      fallback_time: 'Thu, 07 Mar 2030 10:00:00 +0000',
+    })
+    const plain = await house.must('blast', { blast_id, schedule_type: 'specific', fallback_time: '' })
+    expect(plain).toMatchObject({ schedule_type: 'specific', fallback_time: null })
+  })
+
   it('without a time makes a draft, with one in the past schedules for now', async () => {
     expect(await house.must('blast', CONTENT)).toMatchObject({ status: 'created', schedule_time: null })
     expect(await house.must('blast', { ...CONTENT, schedule_time: '2020-01-01' })).toMatchObject({
@@ -114,7 +130,9 @@ describe('POST blast', () => {
     ['a line break in a header', { subject: 'Two\nlines' }, 400, 99],
     ['a sender that is no address', { from_email: 'harbour' }, 400, 99],
     ['a seed that is no address', { seed_emails: ['seed'] }, 400, 11],
-    ['other kinds of schedules', { schedule_type: 'local_timezone' }, 400, 99],
+    ['a kind of schedule that is none', { schedule_type: 'lunar' }, 400, 99],
+    ['a time of day that is none', { fallback_time: '25:00' }, 400, 99],
+    ['a fallback nobody understands', { fallback_time: 'whenever' }, 400, 18],
     ['too many hours', { email_hour_range: 100 }, 400, 99],
     ['a share over 100', { test_percent: 101 }, 400, 99],
     ['a bad earlier campaign', { previous_blast_id: 'x' }, 400, 99, 'previous_blast_id must be a positive integer'],

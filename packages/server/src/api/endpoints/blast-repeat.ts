@@ -1,9 +1,9 @@
 import { Type } from 'typebox'
 import type { Repeat, RepeatDraft } from '../../campaigns/repeats.ts'
-import type { RepeatPlan, RepeatRule } from '../../campaigns/tables.ts'
+import { CRITERIA, type RepeatPlan, type RepeatRule } from '../../campaigns/tables.ts'
 import { formatRfc2822, parseTimeText } from '../../platform/time-text.ts'
 import type { Answer } from '../answer.ts'
-import { addresses, isId, readLists, readRetarget } from '../blast-params.ts'
+import { addresses, isId, minutesIn, readLists, readRetarget } from '../blast-params.ts'
 import { namesOf } from '../blast-view.ts'
 import { array, bool01, commaList, integer, required, text, time } from '../coerce.ts'
 import type { Endpoint } from '../endpoints.ts'
@@ -63,7 +63,7 @@ export function blastRepeatEndpoint({ campaigns, lists, repeats, settings, templ
         is_static: Type.Optional(flag('Kept')),
         status: Type.Optional(Type.Enum(['active', 'inactive'])),
         previous_blast_id: Type.Optional(Type.Integer()),
-        message_criteria: Type.Optional(Type.Enum(['opened', 'clicked', 'not_opened', 'not_clicked'])),
+        message_criteria: Type.Optional(Type.Enum([...CRITERIA])),
       }),
       async handle({ apiKey, now }, params) {
         const id = integer(params, 'repeat_id')
@@ -163,7 +163,7 @@ function readRule(params: Params, before: RepeatRule | null, now: Date, zone: st
   const rule: RepeatRule = {
     days: unique(days ?? (monthDays ? [] : before?.days) ?? []),
     monthDays: unique(monthDays ?? (days ? [] : before?.monthDays) ?? []),
-    sendTime: sendTime ? minutesIn(sendTime) : required(before?.sendTime ?? null, 'send_time'),
+    sendTime: sendTime ? minutesIn(sendTime, 'send_time') : required(before?.sendTime ?? null, 'send_time'),
     generateHours: integer(params, 'generate_time') ?? before?.generateHours ?? 0,
     startsAt: dayText(params, 'start_date', now, zone, before?.startsAt),
     endsAt: endOfDay(params, now, zone, before?.endsAt),
@@ -189,17 +189,6 @@ function monthDay(value: unknown): number {
   const day = /^\s*\d{1,2}\s*$/.test(String(value)) ? Number(value) : 0
   if (day < 1 || day > 31) throw invalidValue('days_month', 'numbers from 1 to 31')
   return day
-}
-
-/** `9:00 am`, `09:00`, `9pm` → minutes after midnight. */
-function minutesIn(value: string): number {
-  const found = /^\s*(\d{1,2})(?::(\d{2}))?(?::\d{2})?\s*([ap])?\.?m?\.?\s*$/i.exec(value)
-  const half = found?.[3]?.toLowerCase()
-  const hour = Number(found?.[1])
-  const minute = Number(found?.[2] ?? 0)
-  const isKnown = found && (half ? hour >= 1 && hour <= 12 : hour <= 23) && minute <= 59
-  if (!isKnown) throw invalidValue('send_time', 'a time of day like 9:00 am')
-  return ((half ? hour % 12 : hour) + (half === 'p' ? 12 : 0)) * 60 + minute
 }
 
 function clockText(minutes: number): string {

@@ -1,4 +1,6 @@
 import { Type } from 'typebox'
+import { SCHEDULE_TYPES } from '../../campaigns/send-time.ts'
+import { CRITERIA } from '../../campaigns/tables.ts'
 import { anyMap, choices, flag, nameOf, timeText } from './schemas.ts'
 
 const optionalText = (description: string) => Type.Optional(Type.String({ description }))
@@ -43,15 +45,21 @@ export const blastParams = Type.Object({
   is_google_analytics: optionalFlag('Mark links for analytics'),
   is_public: optionalFlag('Kept'),
   autoconvert_text: optionalFlag('Kept: an empty text part is always made from the HTML'),
-  capping_enabled: optionalFlag('Kept'),
-  schedule_type: Type.Optional(Type.Enum(['specific'])),
+  capping_enabled: optionalFlag('Leave out who got as many campaigns as the account’s `frequency_cap` allows'),
+  schedule_type: Type.Optional(
+    Type.Enum([...SCHEDULE_TYPES], {
+      description:
+        'Same moment for everybody; or the hour at which each person usually opens; or when the person’s own clocks show the time',
+    }),
+  ),
+  fallback_time: optionalText(
+    'For people whose own time is not known: a time of day as in `9:00 am`, or a date with a time',
+  ),
   email_hour_range: Type.Optional(Type.Integer({ description: 'Spread the sending over so many hours' })),
   abtest: Type.Optional(
     Type.Array(Type.String(), { description: 'Variants: samples of the copied template, or templates' }),
   ),
   test_percent: Type.Optional(Type.Number({ description: 'Share of the people who take part in the comparison' })),
   previous_blast_id: Type.Optional(Type.Integer({ description: 'Only recipients of this earlier campaign …' })),
-  message_criteria: Type.Optional(
-    Type.Enum(['opened', 'clicked', 'not_opened', 'not_clicked'], { description: '… who did, or did not do, this' }),
-  ),
+  message_criteria: Type.Optional(Type.Enum([...CRITERIA], { description: '… who did, or did not do, this' })),
 })

@@ -152,7 +152,7 @@ export function blastEndpoint({ campaigns, config, db, lists, settings, template
       content,
       plan: {
         ...source?.plan,
-        ...readPlan(params),
+        ...readPlan(params, context.now, timezone),
         ...retarget,
         ...(variants ? { variants } : {}),
       },

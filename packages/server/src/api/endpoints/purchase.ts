@@ -78,7 +78,9 @@ export function purchaseEndpoint({ purchases, settings }: Pick<ApiParts, 'purcha
         items: Type.Array(item),
         incomplete: Type.Optional(flag('1: a cart, which takes the place of the one before; default 0')),
         date: Type.Optional(timeText('When; default now')),
-        message_id: Type.Optional(Type.String({ description: 'Value of the cookie `sailthru_bid`' })),
+        message_id: Type.Optional(
+          Type.String({ description: 'Id of the message that led to it, as `message_id()` of templates prints it' }),
+        ),
         cookies: Type.Optional(anyMap('Cookies of the shop')),
         reminder_template: Type.Optional(nameOf('the template that reminds of the cart')),
         reminder_time: Type.Optional(timeText('When to remind, as in `+1 hour`')),

@@ -1,6 +1,13 @@
 import { Type } from 'typebox'
 import type { Campaign } from '../../campaigns/read.ts'
-import { readBounceCodes, readDomains, readEngagement, readHours, readLinks } from '../../campaigns/statistics.ts'
+import {
+  readBounceCodes,
+  readDomains,
+  readEngagement,
+  readHours,
+  readLinks,
+  readPurchases,
+} from '../../campaigns/statistics.ts'
 import { countMessages, emptyTotals, type Totals } from '../../campaigns/totals.ts'
 import type { Answer } from '../answer.ts'
 import { isId } from '../blast-params.ts'
@@ -32,6 +39,7 @@ export function statsEndpoint({ campaigns, db, lists, settings }: Parts): Endpoi
         beacon_times: Type.Optional(flag('Openings by hour')),
         click_times: Type.Optional(flag('Clicks by hour')),
         sent_times: Type.Optional(flag('Messages by hour')),
+        purchase_times: Type.Optional(flag('Purchases by hour')),
         clickmap: Type.Optional(flag('Clicks by place of the link')),
         urls: Type.Optional(flag('Clicks by address of the link')),
         domain: Type.Optional(flag('By domain of the recipients')),
@@ -78,10 +86,11 @@ export function statsEndpoint({ campaigns, db, lists, settings }: Parts): Endpoi
   async function statistics(found: readonly Campaign[], params: Params, zone: string): Promise<Answer> {
     const ids = found.map(({ id }) => id)
     const asks = (name: string) => bool01(params, name) === true
-    const [counts, engagement, bounces] = await Promise.all([
+    const [counts, engagement, bounces, purchases] = await Promise.all([
       countMessages(db, ids),
       readEngagement(db, ids),
       readBounceCodes(db, ids),
+      readPurchases(db, ids),
     ])
     const totals = [...counts.values()].reduce(together, emptyTotals())
     const answer: Answer = {
@@ -95,11 +104,14 @@ export function statsEndpoint({ campaigns, db, lists, settings }: Parts): Endpoi
       click_multiple_urls: engagement.clickedSeveral,
       optout: engagement.optouts,
       spam: engagement.complaints,
+      purchase: purchases.count,
+      purchase_price: purchases.price,
       bounces,
     }
     if (asks('beacon_times')) answer.beacon_times = await readHours(db, ids, 'open', zone)
     if (asks('click_times')) answer.click_times = await readHours(db, ids, 'click', zone)
     if (asks('sent_times')) answer.sent_times = await readHours(db, ids, 'sent', zone)
+    if (asks('purchase_times')) answer.purchase_times = await readHours(db, ids, 'purchase', zone)
     if (asks('urls') || asks('clickmap')) {
       const links = await readLinks(db, ids)
       if (asks('urls')) answer.urls = byUrl(links)
