@@ -2,16 +2,19 @@ import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createTransport } from 'nodemailer'
 import { openDatabase } from '../packages/server/src/platform/database.ts'
 import { locateEmbedded } from '../packages/server/src/platform/postgres/index.ts'
+import { content, startCampaign } from './campaign-content.ts'
 import { addPeople } from './fill.ts'
 import { type BenchOptions, type Measure, median } from './measure.ts'
 import { cpuSeconds, memory } from './processes.ts'
 import { rawSmtpClient } from './raw-smtp.ts'
 import { call } from './sailthru.ts'
-import { startMeasured } from './servers.ts'
+import { startSending } from './servers.ts'
 import { type Sink, startSink } from './sink.ts'
+import { untilQuiet, watch } from './watch.ts'
 
 /** How long each way of sending is watched, in ms, after it has come up to speed. */
 const WATCH = 4_000
@@ -53,12 +56,8 @@ async function compare(setting: Setting, options: BenchOptions): Promise<Measure
   const folder = mkdtempSync(join(tmpdir(), 'fairlead-bench-dkim-'))
   const key = join(folder, 'key.pem')
   writeFileSync(key, rsaKey())
-  const fairlead = await startMeasured(options, {
-    FAIRLEAD_SMTP_URL: `smtp://127.0.0.1:${sink.port}`,
-    FAIRLEAD_SMTP_CONNECTIONS: String(connections),
-    FAIRLEAD_FROM: 'The Shop <shop@example.org>',
-    ...(dkim && { FAIRLEAD_DKIM: `bench@example.org=${key}` }),
-  })
+  const signing: Record<string, string> = dkim ? { FAIRLEAD_DKIM: `bench@example.org=${key}` } : {}
+  const fairlead = await startSending(options, sink, connections, signing)
   const db = openDatabase(locateEmbedded(fairlead.dataDir)!, 2)
   try {
     await addPeople(db, MANY, 1)
@@ -68,9 +67,9 @@ async function compare(setting: Setting, options: BenchOptions): Promise<Measure
     let sent = 0
     for (let round = 0; round < ROUNDS; round++) {
       const id = await startCampaign(fairlead, `Round ${round}`)
-      await pause(WARM_UP)
+      await sleep(WARM_UP)
       const before = cpuSeconds(fairlead)
-      const seen = await watch(sink)
+      const seen = await watch(sink, WATCH)
       for (const [part, seconds] of cpuSeconds(fairlead)) {
         cpu.set(part, (cpu.get(part) ?? 0) + seconds - (before.get(part) ?? 0))
       }
@@ -123,63 +122,11 @@ async function compare(setting: Setting, options: BenchOptions): Promise<Measure
   }
 }
 
-/** A page of 20 KB with ten links and a few things that are different for everybody. */
-export function content(): string {
-  const filler = 'Thank you for reading to the end of a line that is here to be as long as such lines are.'
-  const item = (n: number) =>
-    `<tr><td><a href="https://shop.example.org/item/${n}?from=mail">Item ${n} for {first_name}</a></td>` +
-    `<td>{if city == "Lisbon"}Collect it today{else}Delivered to {city}{/if}</td></tr>\n<tr><td>${`${filler}\n`.repeat(20)}</td></tr>\n`
-  const items = Array.from({ length: 10 }, (_, n) => item(n)).join('')
-  return `<!DOCTYPE html><html><body><h1>Hello {first_name}</h1><table>\n${items}</table>
-<p><a href="{optout_confirm_url}">Stop these messages</a></p></body></html>`
-}
-
-async function startCampaign(fairlead: { url: string; key: string; secret: string }, name: string): Promise<unknown> {
-  const { blast_id } = await call(fairlead, 'POST', 'blast', {
-    name,
-    list: 'List 1',
-    subject: 'News for {first_name}',
-    from_name: 'The Shop',
-    from_email: 'shop@example.org',
-    content_html: content(),
-    content_text: 'News for {first_name}: https://shop.example.org/ Stop: {optout_confirm_url}',
-    is_link_tracking: 1,
-    schedule_time: 'now',
-  })
-  return blast_id
-}
-
-interface Seen {
-  rate: number
-  messages: number
-  /** Of a message. */
-  bytes: number
-}
-
-async function watch(sink: Sink): Promise<Seen> {
-  const before = await sink.count()
-  const began = performance.now()
-  await pause(WATCH)
-  const after = await sink.count()
-  const messages = after.messages - before.messages
-  const rate = (messages * 1_000) / (performance.now() - began)
-  return { rate, messages, bytes: Math.round((after.bytes - before.bytes) / Math.max(1, messages)) }
-}
-
-async function untilQuiet(sink: Sink): Promise<void> {
-  for (let last = -1; ; ) {
-    const { messages } = await sink.count()
-    if (messages === last) return
-    last = messages
-    await pause(500)
-  }
-}
-
 /** The rate of senders that send until they are stopped. */
 async function rateOf(sink: Sink, senders: Promise<{ stop(): void }>): Promise<number> {
   const sending = await senders
-  await pause(500)
-  const { rate } = await watch(sink)
+  await sleep(500)
+  const { rate } = await watch(sink, WATCH)
   sending.stop()
   await untilQuiet(sink)
   return rate
@@ -248,5 +195,3 @@ function rsaKey(): string {
     publicKeyEncoding: { type: 'spki', format: 'pem' },
   }).privateKey
 }
-
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))

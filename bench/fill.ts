@@ -47,7 +47,7 @@ export async function run(): Promise<Measure[]> {
   }
 }
 
-/** People of a list of their own; every tenth opted out, every fiftieth bounced, every hundredth is suppressed. */
+/** People of a list of their own; every tenth opted out, and about every hundredth is on a list to suppress. */
 export async function addPeople(db: Database, count: number, listId: number): Promise<void> {
   const now = new Date()
   await sql`
@@ -67,6 +67,9 @@ export async function addPeople(db: Database, count: number, listId: number): Pr
   )
   await sql`analyze`.execute(db)
 }
+
+/** So many of them do not opt out of campaigns. */
+export const reachable = (count: number) => count - Math.floor(count / 10)
 
 async function addCampaign(db: Database, n: number): Promise<number> {
   const now = new Date()

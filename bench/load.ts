@@ -17,10 +17,13 @@ export interface Load {
   milliseconds: number
 }
 
-export interface LoadResult {
+export interface LoadResult extends Latency {
   answers: number
   /** Answers a second. */
   rate: number
+}
+
+export interface Latency {
   /** Milliseconds within which half, and 99 of 100, of the answers came. */
   p50: number
   p99: number
@@ -55,23 +58,24 @@ export async function load({ port, connections, requests, repeat = false, millis
   } finally {
     for (const socket of sockets) socket.destroy()
   }
-  times.sort((a, b) => a - b)
-  return {
-    answers: times.length,
-    rate: (times.length * 1000) / (ended - began),
-    p50: times[Math.floor(times.length * 0.5)] ?? 0,
-    p99: times[Math.floor(times.length * 0.99)] ?? 0,
-  }
+  return { answers: times.length, rate: (times.length * 1000) / (ended - began), ...latency(times) }
 }
 
-async function open(port: number): Promise<Socket> {
+/** @param times of answers, in ms */
+export function latency(times: readonly number[]): Latency {
+  const sorted = times.toSorted((a, b) => a - b)
+  return { p50: sorted[Math.floor(times.length * 0.5)] ?? 0, p99: sorted[Math.floor(times.length * 0.99)] ?? 0 }
+}
+
+/** A connection to a server of this machine. */
+export async function open(port: number): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
   await once(socket, 'connect')
   return socket
 }
 
-/** Sends one request and waits for the whole answer. */
-function asking(socket: Socket): (request: Buffer) => Promise<void> {
+/** Sends one request and waits for the whole answer. @throws when it is anything but 200 */
+export function asking(socket: Socket): (request: Buffer) => Promise<void> {
   let received: Buffer | null = null
   let settle: { resolve(): void; reject(error: Error): void } | null = null
   const fail = (error: Error) => {

@@ -6,33 +6,58 @@ import type { Measure } from './measure.ts'
 const MB = 1024
 const TICKS = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
 
-type Part = 'main' | 'web' | 'worker' | 'postgres'
+const PARTS = ['main', 'web', 'worker', 'postgres'] as const
+export type Part = (typeof PARTS)[number]
 
-/** The processes of a Fairlead by what they do; those of PostgreSQL are one family. */
-function families(fairlead: Pick<StartedFairlead, 'pids'>): Array<[Part, number[]]> {
-  return Object.entries(fairlead.pids()).map(([part, pid]) => [
-    part as Part,
-    part === 'postgres' ? [pid, ...childrenOf(pid)] : [pid],
-  ])
+/** A Fairlead, or as much of it as is looked at here. */
+type Running = Pick<StartedFairlead, 'pids'>
+
+/** The processes of a Fairlead by what they do: all workers are one family, and so are all processes of PostgreSQL. */
+function families(fairlead: Running): Array<[Part, number[]]> {
+  const { main } = fairlead.pids()
+  const found = new Map<Part, number[]>([['main', [main]]])
+  for (const pid of childrenOf(main)) {
+    const part = partOf(read(`${pid}/cmdline`))
+    if (part === null) continue
+    const family = part === 'postgres' ? [pid, ...childrenOf(pid)] : [pid]
+    found.set(part, [...(found.get(part) ?? []), ...family])
+  }
+  return PARTS.flatMap((part) => (found.has(part) ? [[part, found.get(part)!] as [Part, number[]]] : []))
 }
 
-/**
- * Memory of each process now. PostgreSQL's share memory, which is counted once: the sum of their proportional shares
- * (`Pss`), where the resident size of each would count it again.
- */
-export function memory(fairlead: Pick<StartedFairlead, 'pids'>, when: string): Measure[] {
+function partOf(command: string): Part | null {
+  if (command.startsWith('fairlead web')) return 'web'
+  if (command.startsWith('fairlead worker')) return 'worker'
+  return command.includes('/bin/postgres') ? 'postgres' : null
+}
+
+/** Memory of each part now. */
+export function memory(fairlead: Running, when: string): Measure[] {
   return families(fairlead).map(([part, pids]) => ({
     name: `memory of ${part}, ${when}`,
-    value:
-      (part === 'postgres'
-        ? sum(pids, (pid) => field(`${pid}/smaps_rollup`, 'Pss'))
-        : field(`${pids[0]}/status`, 'VmRSS')) / MB,
+    value: megabytes(part, pids),
     unit: 'MB',
   }))
 }
 
+/** Memory of all workers together now, in MB. */
+export function memoryOfWorkers(fairlead: Running): number {
+  return megabytes('worker', new Map(families(fairlead)).get('worker') ?? [])
+}
+
+/**
+ * PostgreSQL's processes share memory, which is counted once: the sum of their proportional shares (`Pss`), where the
+ * resident size of each would count it again.
+ */
+function megabytes(part: Part, pids: number[]): number {
+  return (
+    sum(pids, (pid) => (part === 'postgres' ? field(`${pid}/smaps_rollup`, 'Pss') : field(`${pid}/status`, 'VmRSS'))) /
+    MB
+  )
+}
+
 /** Seconds of CPU that each part has used so far, its ended children included. */
-export function cpuSeconds(fairlead: Pick<StartedFairlead, 'pids'>): Map<Part, number> {
+export function cpuSeconds(fairlead: Running): Map<Part, number> {
   return new Map(families(fairlead).map(([part, pids]) => [part, sum(pids, ticks) / TICKS]))
 }
 

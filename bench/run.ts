@@ -21,6 +21,11 @@ const benchmarks: Record<string, { about: string; load(): Promise<Benchmark> }> 
     about: 'campaigns from end to end, beside a socket loop and nodemailer',
     load: () => import('./campaign.ts'),
   },
+  sizes: {
+    about: 'whole campaigns with 10,000 to 1,000,000 recipients; takes minutes',
+    load: () => import('./sizes.ts'),
+  },
+  beside: { about: 'API calls while a campaign runs, beside the same on their own', load: () => import('./beside.ts') },
   fill: { about: 'writing the recipients of campaigns', load: () => import('./fill.ts') },
   mime: { about: 'writing and signing mail, beside nodemailer', load: () => import('./mime.ts') },
 }

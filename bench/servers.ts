@@ -26,6 +26,21 @@ export async function startMeasured(
   }
 }
 
+/** Starts one that hands its mail to a sink, from the sender of campaign-content.ts, over so many connections. */
+export function startSending(
+  options: BenchOptions,
+  sink: { port: number },
+  connections: number,
+  env: Record<string, string> = {},
+): Promise<StartedFairlead> {
+  return startMeasured(options, {
+    FAIRLEAD_SMTP_URL: `smtp://127.0.0.1:${sink.port}`,
+    FAIRLEAD_SMTP_CONNECTIONS: String(connections),
+    FAIRLEAD_FROM: 'The Shop <shop@example.org>',
+    ...env,
+  })
+}
+
 /** Starts the bare server of bare.ts in a process of its own. */
 export async function startBare(answers: BareAnswers): Promise<{ port: number; stop(): Promise<void> }> {
   const child = fork(new URL('./bare.ts', import.meta.url), [], { execArgv: [] })

@@ -4,9 +4,17 @@ import { once } from 'node:events'
 /** A mail server in a process of its own that takes everything, and counts. */
 export interface Sink {
   port: number
-  /** Messages and bytes of content so far. */
-  count(): Promise<{ messages: number; bytes: number }>
+  count(): Promise<Count>
   stop(): void
+}
+
+/** What came so far. */
+export interface Count {
+  messages: number
+  /** Of their content. */
+  bytes: number
+  /** When the last message came, in ms since 1970; 0: none did. */
+  lastAt: number
 }
 
 /** @param latency milliseconds that it takes for each answer */
@@ -17,7 +25,7 @@ export async function startSink(latency = 0): Promise<Sink> {
     port,
     async count() {
       child.send('count')
-      const [counts] = (await once(child, 'message')) as [{ messages: number; bytes: number }]
+      const [counts] = (await once(child, 'message')) as [Count]
       return counts
     },
     stop: () => child.disconnect(),

@@ -23,6 +23,8 @@ const [D, E, M, Q, LF] = ['D', 'E', 'M', 'Q', '\n'].map((letter) => letter.charC
 const latency = Number(process.argv[2] ?? 0)
 let messages = 0
 let bytes = 0
+/** When the last message came, in ms since 1970. */
+let lastAt = 0
 
 function answer(socket: Socket, text: Buffer | string): void {
   if (latency === 0) socket.write(text)
@@ -49,6 +51,7 @@ const server = createServer({ noDelay: true }, (socket) => {
       inContent = false
       tail = LINE_END
       messages += 1
+      lastAt = Date.now()
       answer(socket, OK)
       return
     }
@@ -63,5 +66,5 @@ const server = createServer({ noDelay: true }, (socket) => {
   })
 })
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
-process.on('message', () => process.send?.({ messages, bytes }))
+process.on('message', () => process.send?.({ messages, bytes, lastAt }))
 process.on('disconnect', () => process.exit(0))
