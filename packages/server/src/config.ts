@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import {
   type Direct,
@@ -33,7 +34,9 @@ export interface Config {
   relays: Relay[]
   /** Outgoing mail goes to the servers of each domain; null: it does not. */
   direct: Direct | null
-  /** Connections to all relays together, at most, of each worker. */
+  /** Worker processes that `fairlead start` runs. */
+  workers: number
+  /** Connections to all relays together, at most: shared among the workers of one start. */
   smtpConnections: number
   /** Keys to sign outgoing mail with. */
   dkim: DkimKeyText[]
@@ -65,6 +68,7 @@ export const VARIABLES = [
   'FAIRLEAD_ADMIN_PASSWORD',
   'FAIRLEAD_SMTP_URL',
   'FAIRLEAD_SMTP_CONNECTIONS',
+  'FAIRLEAD_WORKERS',
   'FAIRLEAD_DKIM',
   'FAIRLEAD_BOUNCE_DOMAIN',
   'FAIRLEAD_FROM',
@@ -117,6 +121,7 @@ function read(env: Environment, folder: string): Config {
     operator: readOperator(text('FAIRLEAD_ADMIN_EMAIL'), env.FAIRLEAD_ADMIN_PASSWORD || null),
     ...readOutgoing(text('FAIRLEAD_SMTP_URL')),
     smtpConnections: readConnections(text('FAIRLEAD_SMTP_CONNECTIONS')),
+    workers: readWorkers(text('FAIRLEAD_WORKERS')),
     dkim: (text('FAIRLEAD_DKIM')?.split(/\s+/) ?? []).map((entry) => readKey(entry, folder)),
     bounceDomain: readBounceDomain(text('FAIRLEAD_BOUNCE_DOMAIN')),
     from: readSender(text('FAIRLEAD_FROM') ?? 'Fairlead <hello@example.com>'),
@@ -133,6 +138,20 @@ function readPort(name: Variable, value: string): number {
   const port = Number(value)
   if (/^\d+$/.test(value) && port >= 1 && port <= 65_535) return port
   throw new Refusal(`${name} must be a number from 1 to 65535, not "${value}"`)
+}
+
+/**
+ * Unless somebody says otherwise, one processor is left to those who wait for an answer of the API while a campaign
+ * runs; and no more than so many, as each takes some hundred megabytes.
+ */
+const USUAL_WORKERS = 4
+const MOST_WORKERS = 64
+
+function readWorkers(value: string | null): number {
+  if (value === null) return Math.min(USUAL_WORKERS, Math.max(1, availableParallelism() - 1))
+  const workers = Number(value)
+  if (/^\d+$/.test(value) && workers >= 1 && workers <= MOST_WORKERS) return workers
+  throw new Refusal(`FAIRLEAD_WORKERS must be a number from 1 to ${MOST_WORKERS}, not "${value}"`)
 }
 
 /** A listener on every address is reached from this machine by its own name. */

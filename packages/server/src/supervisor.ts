@@ -20,8 +20,8 @@ export interface RunningFairlead {
 const ROLES_FINISH_WITHIN = 6_500
 
 /**
- * Starts everything: the lock on the data folder, the database, its migrations, the account, and one process each for
- * web and worker. This process itself does no work after that; it only watches over the others.
+ * Starts everything: the lock on the data folder, the database, its migrations, the account, and a process for the web
+ * and for each worker. This process itself does no work after that; it only watches over the others.
  *
  * @param stopWanted aborts a start that is still under way
  * @throws OperatorError when something stands in the way; whatever was started is stopped again
@@ -36,11 +36,15 @@ export async function startFairlead(config: Config, log: Log, stopWanted: AbortS
     undo.push(folder.release)
 
     // Forked first: the processes load their code while the database starts.
-    const web = keepRole('web', log)
-    const worker = keepRole('worker', log, (families) => web.pass({ type: 'figures', role: 'worker', families }))
-    const roles: Record<'web' | 'worker', KeptRole> = { web, worker }
+    const web = keepRole('web', 'web', log)
+    const workers = connectionShares(config).map((connections, index) => {
+      const name = index === 0 ? 'worker' : `worker-${index + 1}`
+      const kept = keepRole('worker', name, log, (families) => web.pass({ type: 'figures', process: name, families }))
+      return { kept, config: { ...config, smtpConnections: connections } }
+    })
+    const roles = [web, ...workers.map(({ kept }) => kept)]
     const stopRoles = async () => {
-      await Promise.all(Object.values(roles).map((role) => role.stop(ROLES_FINISH_WITHIN)))
+      await Promise.all(roles.map((role) => role.stop(ROLES_FINISH_WITHIN)))
     }
     undo.push(stopRoles)
     const connection =
@@ -50,12 +54,12 @@ export async function startFairlead(config: Config, log: Log, stopWanted: AbortS
       ))
     stopWanted.throwIfAborted()
 
-    const { account, migrated } = await roles.worker.prepare({ type: 'prepare', config, connection })
+    const { account, migrated } = await workers[0]!.kept.prepare({ type: 'prepare', config, connection })
     stopWanted.throwIfAborted()
 
     const [address] = await Promise.all([
-      roles.web.begin({ type: 'start', role: 'web', config, connection }),
-      roles.worker.begin({ type: 'start', role: 'worker', config, connection }),
+      web.begin({ config, connection }),
+      ...workers.map(({ kept, config }) => kept.begin({ config, connection })),
     ])
     // Only now: a start that fails says one line, which is why it failed.
     if (migrated.length > 0) log.info({ migrated }, 'migrated the database')
@@ -66,6 +70,12 @@ export async function startFairlead(config: Config, log: Log, stopWanted: AbortS
   }
 }
 
+/** Connections of each worker process: no more of them than connections, and not more together than was allowed. */
+export function connectionShares({ workers, smtpConnections }: Config): number[] {
+  const count = Math.min(workers, smtpConnections)
+  return Array.from({ length: count }, (_, index) => Math.floor((smtpConnections + index) / count)).reverse()
+}
+
 function externalDatabase({ databaseUrl }: Config): ConnectionSettings | null {
   return databaseUrl ? { connectionString: databaseUrl } : null
 }
@@ -73,11 +83,11 @@ function externalDatabase({ databaseUrl }: Config): ConnectionSettings | null {
 /** @param undoBeforeRoles takes what is to be undone after the roles, which still write while they finish */
 async function startDatabase(
   options: EmbeddedOptions,
-  roles: Record<string, KeptRole>,
+  roles: readonly KeptRole[],
   undoBeforeRoles: (step: () => Promise<void>) => void,
 ): Promise<ConnectionSettings> {
   const server = await keepEmbedded(options, (pid) => {
-    for (const role of Object.values(roles)) role.tell({ type: 'database-server', pid, dataDir: options.dataDir })
+    for (const role of roles) role.tell({ type: 'database-server', pid, dataDir: options.dataDir })
   })
   undoBeforeRoles(server.stop)
   return server.connection

@@ -1,10 +1,20 @@
 import { escapeHtml } from '@fairlead/zephyr'
 import { beforeBodyEnd } from './body-end.ts'
 
-/** Adds the opt-out link to both parts of a message where its template printed none. */
-export function withOptoutFooter(parts: { html: string; text: string }, url: string): { html: string; text: string } {
+/**
+ * Adds the opt-out link to both parts of a message where its template printed none.
+ *
+ * @param wasRead whether the template asked for the link: only then may it be somewhere
+ */
+export function withOptoutFooter(
+  parts: { html: string; text: string },
+  url: string,
+  wasRead: boolean,
+): { html: string; text: string } {
   const escaped = escapeHtml(url)
-  const prints = (text: string) => text.includes(url) || text.includes(escaped)
+  // From the end, where such links are.
+  const prints = (text: string) =>
+    wasRead && (text.lastIndexOf(url) !== -1 || (escaped !== url && text.lastIndexOf(escaped) !== -1))
   return {
     html: parts.html === '' || prints(parts.html) ? parts.html : beforeBodyEnd(parts.html, htmlFooter(escaped)),
     text:

@@ -324,7 +324,15 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   /** Writes recipients of campaigns and takes them. @returns whether there were any */
   async function takeRecipients(mine: number): Promise<boolean> {
     if (!parts.fill) return false
-    const filled = await surely(parts.fill(mine, clock.now(), CLAIM))
+    let filled: Filled | null
+    try {
+      filled = await surely(parts.fill(mine, clock.now(), CLAIM))
+    } catch (error) {
+      if (!(await isReachable(db))) throw error
+      // A campaign that cannot go on holds up neither the others nor what people wait for.
+      report.unfilled(error)
+      return false
+    }
     if (!filled) return false
     const { batch, messages, people } = filled
     if (batch) {

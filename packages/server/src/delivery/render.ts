@@ -8,7 +8,8 @@ import type { ClaimedMessage } from './queue.ts'
 
 /** What a rendering came to. `needs`: lists that a link names and that do not exist yet. */
 export type RenderOutcome =
-  | { kind: 'rendered'; rendered: RenderedMessage; optoutUrl: string }
+  /** `asksForOptout`: the template read its opt-out link, so it may have printed it. */
+  | { kind: 'rendered'; rendered: RenderedMessage; optoutUrl: string; asksForOptout: boolean }
   | { kind: 'stopped'; reason: string }
   | { kind: 'failed'; reason: string }
   | { kind: 'needs'; lists: string[] }
@@ -41,34 +42,50 @@ export function render(
   const unknown = new Set<string>()
   const link = { messageId: message.id, profileId: message.profile_id }
   const optoutUrl = links.optoutPage(link)
+  let asksForOptout = false
+  const readOptout = () => {
+    asksForOptout = true
+    return optoutUrl
+  }
   const joining = listsToConfirm(message)
   const confirm = (names: string[] | null, page?: string) => {
     // A link that is made again would be good for another 30 days.
-    if (env.inBrowser) return optoutUrl
+    if (env.inBrowser) return readOptout()
     for (const name of names ?? []) if (!lists.has(name)) unknown.add(name)
     const ids = names?.flatMap((name) => lists.get(name) ?? []) ?? joining
     return links.confirm({ ...link, address: message.address, lists: ids, ...(page === undefined ? {} : { page }) })
   }
   const following = followingOf(links, message, template, profile, env)
-  const { beacon, pixel, view } = following
   const standard = {
     email: message.address,
     public_url: '',
-    optout_confirm_url: optoutUrl,
-    optout_client_url: optoutUrl,
-    beacon,
-    beacon_ssl: beacon,
-    beacon_src: pixel,
-    beacon_src_ssl: pixel,
+    get optout_confirm_url() {
+      return readOptout()
+    },
+    get optout_client_url() {
+      return readOptout()
+    },
+    get beacon() {
+      return following.beacon()
+    },
+    get beacon_ssl() {
+      return following.beacon()
+    },
+    get beacon_src() {
+      return following.pixel()
+    },
+    get beacon_src_ssl() {
+      return following.pixel()
+    },
     // Signed when a template asks: few do.
     get beacon_url() {
-      return view()
+      return following.view()
     },
     get view_url() {
-      return view()
+      return following.view()
     },
     get text_url() {
-      return `${view()}/text`
+      return `${following.view()}/text`
     },
     get signup_confirm_url() {
       return confirm(null)
@@ -110,7 +127,7 @@ export function render(
   try {
     const rendered = template.message.render(data, environment)
     if (unknown.size > 0) return { kind: 'needs', lists: [...unknown] }
-    return { kind: 'rendered', rendered: following.finish(rendered), optoutUrl }
+    return { kind: 'rendered', rendered: following.finish(rendered), optoutUrl, asksForOptout }
   } catch (error) {
     if (error instanceof Stop) return { kind: 'stopped', reason: error.reason || error.kind }
     if (error instanceof RenderError) return { kind: 'failed', reason: error.message }

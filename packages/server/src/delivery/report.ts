@@ -11,6 +11,8 @@ export interface DeliveryReport {
   problem(problemClass: string, messageId: number, reply: string | null): void
   /** What became of messages cannot be written: one line a minute, however many they are. */
   unwritten(error: unknown): void
+  /** Recipients of a campaign cannot be written: the same. */
+  unfilled(error: unknown): void
   start(): void
   /** Says what was done since the last line. */
   stop(): void
@@ -47,6 +49,9 @@ export function createDeliveryReport(log: Log, metrics: DeliveryMetrics): Delive
     },
     unwritten(error) {
       if (isNew('unwritten')) log.warn({ err: error }, 'what became of messages could not be written yet')
+    },
+    unfilled(error) {
+      if (isNew('unfilled')) log.error({ err: error }, 'recipients of a campaign could not be written')
     },
     start() {
       timer = setInterval(summary, PERIOD)

@@ -29,6 +29,9 @@ interface Plan {
   target: Target | null
 }
 
+/** Addresses remembered; each is at most some kilobytes. */
+const MOST_TARGETS = 500
+
 const LEAVE: Plan = { leave: true, target: null }
 const EACH: Plan = { leave: false, target: null }
 
@@ -38,6 +41,8 @@ const OURS = ['a', 'b', 'c', 'f', 'join', 'manage', 'o', 'oc', 'page', 's', 'u',
 export function createLinkRewriter({ publicUrl }: { publicUrl: string }): LinkRewriter {
   const ours = new RegExp(`^${publicUrl.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}/(?:${OURS.join('|')})(?:[/?#]|$)`, 'i')
   const plans = new WeakMap<LinkSource, Plan>()
+  /** Addresses in plain text, as far as they come again and again. */
+  const targets = new Map<string, Target | null>()
 
   /** Null: this one is not tracked. */
   function read(url: string, params: string): { url: string; target: Target } | null {
@@ -47,6 +52,17 @@ export function createLinkRewriter({ publicUrl }: { publicUrl: string }): LinkRe
     const { url: bare, acts } = takeLinkActs(address)
     const target = targetOf(addLinkParams(bare, params), acts)
     return target === null ? null : { url: addLinkParams(bare, params), target }
+  }
+
+  function targetIn(url: string): Target | null {
+    let target = targets.get(url)
+    if (target === undefined) {
+      target = read(url, '')?.target ?? null
+      // Those that are made for each message would fill any room: then all is found out anew.
+      if (targets.size >= MOST_TARGETS) targets.clear()
+      targets.set(url, target)
+    }
+    return target
   }
 
   function planOf(link: LinkSource, value: string): Plan {
@@ -71,10 +87,11 @@ export function createLinkRewriter({ publicUrl }: { publicUrl: string }): LinkRe
 
     text(message, text) {
       return text.replace(/\bhttps?:\/\/[^\s<>"']+/gi, (match) => {
+        if (ours.test(match)) return match
         // Punctuation behind an address belongs to the sentence.
         const url = match.replace(/[.,;:!?]+$/, '').replace(/\)$/, (end) => (match.includes('(') ? end : ''))
-        const found = read(url, '')
-        return found ? message.click(null, found.target) + match.slice(url.length) : match
+        const target = targetIn(url)
+        return target === null ? match : message.click(null, target) + match.slice(url.length)
       })
     },
 

@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Config } from '../config.ts'
+import type { ConnectionSettings } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import type { Family } from '../platform/metrics.ts'
 import { OperatorError } from '../platform/operator-error.ts'
@@ -12,7 +14,7 @@ export interface KeptRole {
   /** Has the process bring the database up to date; before `begin`. */
   prepare(order: Order & { type: 'prepare' }): Promise<{ account: Account; migrated: string[] }>
   /** Gives the process its order. Resolves with its address when it is ready; rejects when it cannot start. */
-  begin(order: Order & { type: 'start' }): Promise<string | null>
+  begin(order: { config: Config; connection: ConnectionSettings }): Promise<string | null>
   /** Passes on something that the process, and each later one in its place, needs to know. */
   tell(order: Order & { type: 'database-server' }): void
   /** Passes on something that only the process of the moment wants to know. */
@@ -24,9 +26,15 @@ export interface KeptRole {
 /**
  * Forks the process at once; it waits for `begin`.
  *
+ * @param name of the process: of one role there may be several
  * @param onFigures hears how the process stands, from time to time
  */
-export function keepRole(role: Role, log: Log, onFigures: (families: Family[]) => void = () => {}): KeptRole {
+export function keepRole(
+  role: Role,
+  name: string,
+  log: Log,
+  onFigures: (families: Family[]) => void = () => {},
+): KeptRole {
   const forked = () => {
     const process = forkRole()
     process.on('message', (report: Report) => {
@@ -50,7 +58,7 @@ export function keepRole(role: Role, log: Log, onFigures: (families: Family[]) =
     send(question)
     const answer = await next
     if (answer.type === 'failed') throw new OperatorError(answer.problem)
-    if (answer.type !== wanted) throw new Error(`the ${role} process answered ${answer.type} instead of ${wanted}`)
+    if (answer.type !== wanted) throw new Error(`the ${name} process answered ${answer.type} instead of ${wanted}`)
     return answer as Answer & { type: T }
   }
 
@@ -67,14 +75,14 @@ export function keepRole(role: Role, log: Log, onFigures: (families: Family[]) =
       if (Date.now() - since > STEADY_AFTER) failures = 0
       failures += 1
       const reason = child.signalCode ?? `code ${child.exitCode}`
-      log.error({ role, pid: child.pid, reason }, `the ${role} process ended; starting it again`)
+      log.error({ role, pid: child.pid, reason }, `the ${name} process ended; starting it again`)
       await sleep(restartDelay(failures), null, { signal: over.signal }).catch(() => {})
       if (over.signal.aborted) return
       child = forked()
       begin().then(
-        () => log.info({ role, pid: child.pid }, `the ${role} process is back`),
+        () => log.info({ role, pid: child.pid }, `the ${name} process is back`),
         (error) => {
-          log.error({ role, reason: error.message }, `the ${role} process does not start; trying again`)
+          log.error({ role, reason: error.message }, `the ${name} process does not start; trying again`)
           child.kill('SIGKILL')
         },
       )
@@ -84,7 +92,7 @@ export function keepRole(role: Role, log: Log, onFigures: (families: Family[]) =
   return {
     prepare: (question) => ask(question, 'prepared'),
     async begin(first) {
-      order = first
+      order = { type: 'start', role, name, ...first }
       const address = await begin()
       keep()
       return address
@@ -100,7 +108,7 @@ export function keepRole(role: Role, log: Log, onFigures: (families: Family[]) =
       const ended = once(child, 'exit')
       send({ type: 'stop' })
       const force = setTimeout(() => {
-        log.warn({ role, pid: child.pid }, `the ${role} process did not finish in time and is ended by force`)
+        log.warn({ role, pid: child.pid }, `the ${name} process did not finish in time and is ended by force`)
         child.kill('SIGKILL')
       }, patience)
       await ended
@@ -113,7 +121,7 @@ export function keepRole(role: Role, log: Log, onFigures: (families: Family[]) =
  * On a machine with much memory V8 lets its nursery grow to a hundred megabytes before it looks for garbage. Within this
  * limit, in MB, throughput is the same, and a busy process is half as large.
  */
-const NURSERY = 8
+const NURSERY = 16
 
 function forkRole(): ChildProcess {
   const child = fork(new URL('./process.ts', import.meta.url), [], {

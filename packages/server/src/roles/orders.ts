@@ -6,11 +6,11 @@ import type { Family } from '../platform/metrics.ts'
 export type Order =
   /** Brings the database up to date before any role starts. */
   | { type: 'prepare'; config: Config; connection: ConnectionSettings }
-  | { type: 'start'; role: Role; config: Config; connection: ConnectionSettings }
+  | { type: 'start'; role: Role; name: string; config: Config; connection: ConnectionSettings }
   /** Process id of the embedded database server, told again whenever it is restarted. */
   | { type: 'database-server'; pid: number; dataDir: string }
-  /** How another role's process stands. */
-  | { type: 'figures'; role: Role; families: Family[] }
+  /** How another process stands. */
+  | { type: 'figures'; process: string; families: Family[] }
   | { type: 'stop' }
 
 export type Report = Answer | Figures

@@ -30,7 +30,7 @@ process.on('message', (order: Order) => {
   if (order.type === 'prepare') prepare(order)
   if (order.type === 'start') starting = start(order)
   if (order.type === 'database-server') server = { pid: order.pid, data: realpathSync(join(order.dataDir, 'postgres')) }
-  if (order.type === 'figures') starting.then((running) => running?.hear(order.role, order.families))
+  if (order.type === 'figures') starting.then((running) => running?.hear(order.process, order.families))
   if (order.type === 'stop') end(0)
 })
 process.on('SIGTERM', () => end(0))
@@ -43,9 +43,9 @@ process.on('disconnect', async () => {
   process.exit(1)
 })
 
-async function start({ role, config, connection }: Order & { type: 'start' }): Promise<Running | null> {
-  process.title = `fairlead ${role}`
-  const log = createLog(role)
+async function start({ role, name, config, connection }: Order & { type: 'start' }): Promise<Running | null> {
+  process.title = `fairlead ${name}`
+  const log = createLog(name)
   try {
     const running = await runRole(role, config, connection, log, role === 'web')
     report({ type: 'ready', address: running.address })
@@ -54,7 +54,7 @@ async function start({ role, config, connection }: Order & { type: 'start' }): P
       setInterval(() => report({ type: 'figures', families: running.figures() }), REPORT_EVERY).unref()
     return running
   } catch (error) {
-    if (!(error instanceof OperatorError)) log.error({ err: error }, `the ${role} process does not start`)
+    if (!(error instanceof OperatorError)) log.error({ err: error }, `the ${name} process does not start`)
     report({ type: 'failed', problem: oneLine(error) })
     return null
   }

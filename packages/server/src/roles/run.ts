@@ -24,7 +24,7 @@ export interface ObservedRole extends RunningRole {
   address: string | null
   figures(): Family[]
   /** Another process said how it stands. */
-  hear(role: Role, families: Family[]): void
+  hear(process: string, families: Family[]): void
 }
 
 /**

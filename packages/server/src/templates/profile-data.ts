@@ -29,7 +29,9 @@ export function profileData(
     return list ? [{ name: list.name, at: unix(at) }] : []
   })
   return {
-    id: sidOf(state),
+    get id() {
+      return sidOf(state)
+    },
     email: state.email,
     lists: lists.map((list) => list.name),
     lists_signup: Object.fromEntries(lists.map((list) => [list.name, list.at])),

@@ -16,7 +16,7 @@ import { createChance } from './chance.ts'
 const SEED = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000)
 const PEOPLE = 20_000
 const DEATHS = 20
-const VICTIMS = ['worker', 'web', 'postgres'] as const
+const VICTIMS = ['worker', 'worker-2', 'web', 'postgres'] as const
 const LIST = 'Everybody'
 /** The leases of the last life run out after thirty seconds; then its messages are taken up again. */
 const COMPLETE_WITHIN = 150_000
@@ -28,7 +28,7 @@ let db: Database
 
 beforeAll(async () => {
   sink = await startSmtpSink()
-  fairlead = await startFairlead({ env: { FAIRLEAD_SMTP_URL: sink.url } })
+  fairlead = await startFairlead({ env: { FAIRLEAD_SMTP_URL: sink.url, FAIRLEAD_WORKERS: '2' } })
   db = openDatabase(locateEmbedded(fairlead.dataDir)!, 2)
 })
 afterAll(async () => {

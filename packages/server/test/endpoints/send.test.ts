@@ -245,7 +245,7 @@ describe('GET send', () => {
     expect(Object.keys(body)).not.toContain('send_time')
     await house.db
       .updateTable('message')
-      .set({ state: 'sent', sent_at: new Date('2030-06-01T10:00:00Z') })
+      .set({ state: 'sent', due_at: null, sent_at: new Date('2030-06-01T10:00:00Z') })
       .where('address', '=', 'feed@example.com')
       .execute()
     expect((await house.get('send', { send_id })).body).toMatchObject({
@@ -259,7 +259,11 @@ describe('GET send', () => {
   test.each(['softbounce', 'hardbounce'])('%s', async (reason) => {
     const address = `${reason}@example.com`
     const { send_id } = (await send(address)).body
-    await house.db.updateTable('message').set({ state: 'failed', reason }).where('address', '=', address).execute()
+    await house.db
+      .updateTable('message')
+      .set({ state: 'failed', due_at: null, reason })
+      .where('address', '=', address)
+      .execute()
     expect((await house.get('send', { send_id })).body.status).toBe(reason)
   })
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
+import { connectionShares } from '../../src/supervisor.ts'
 
 const config = (env: Record<string, string>) => {
   const outcome = readConfig(env, '/srv')
@@ -29,6 +30,7 @@ describe('the environment', () => {
       relays: [],
       direct: null,
       smtpConnections: 20,
+      workers: expect.any(Number),
       dkim: [],
       bounceDomain: null,
       from: { name: 'Fairlead', address: 'hello@example.com' },
@@ -49,6 +51,20 @@ describe('the environment', () => {
       expect(problem({ FAIRLEAD_TRUST_PROXY: value })).toContain('FAIRLEAD_TRUST_PROXY must be')
     },
   )
+
+  test('as many workers as are wanted share the connections', () => {
+    const shares = (workers: string, connections: string) =>
+      connectionShares(config({ FAIRLEAD_WORKERS: workers, FAIRLEAD_SMTP_CONNECTIONS: connections }))
+    expect(shares('1', '20')).toEqual([20])
+    expect(shares('3', '20')).toEqual([7, 7, 6])
+    expect(shares('4', '2')).toEqual([1, 1])
+    expect(config({}).workers).toBeGreaterThan(0)
+    for (const value of ['0', '65', 'two', '1.5']) {
+      expect(problem({ FAIRLEAD_WORKERS: value })).toBe(
+        `FAIRLEAD_WORKERS must be a number from 1 to 64, not "${value}"`,
+      )
+    }
+  })
 
   test('an empty variable counts as unset', () => {
     expect(config({ FAIRLEAD_PORT: '', FAIRLEAD_SMTP_URL: '', FAIRLEAD_API_KEY: ' ' })).toEqual(config({}))

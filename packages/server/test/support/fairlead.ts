@@ -20,7 +20,7 @@ export interface StartedFairlead {
   dataDir: string
   port: number
   /** Process ids as they are at the moment; a process that is not there is missing. */
-  pids(): { main: number; web?: number; worker?: number; postgres?: number }
+  pids(): { main: number } & Processes
   /** All that it printed so far. */
   output(): string
   /** Signals the main process, or every process of it, the database's own included. */
@@ -30,6 +30,9 @@ export interface StartedFairlead {
   /** stop(), and removes the data folder. */
   remove(): Promise<void>
 }
+
+/** Process ids by name; further workers are called `worker-2` and so on. */
+export type Processes = { [name in 'web' | 'worker' | 'worker-2' | 'postgres']?: number }
 
 export interface FairleadOptions {
   /** Added to a bare environment, which holds no FAIRLEAD_* variable of the machine. */
@@ -65,6 +68,8 @@ export async function startFairlead(options: FairleadOptions = {}): Promise<Star
     FAIRLEAD_CONSOLE_PORT: String(consolePort),
     FAIRLEAD_API_KEY: KEY,
     FAIRLEAD_API_SECRET: SECRET,
+    // The same on machines of any size.
+    FAIRLEAD_WORKERS: '1',
     ...options.env,
   }
   const child = spawn(process.execPath, [MAIN, 'start'], {
@@ -164,12 +169,12 @@ export function childrenOf(parent: number): number[] {
 }
 
 /** The main process's children, told apart by their command line. */
-export function processesOf(main: number): { web?: number; worker?: number; postgres?: number } {
-  const found: { web?: number; worker?: number; postgres?: number } = {}
+export function processesOf(main: number): Processes {
+  const found: Processes = {}
   for (const pid of childrenOf(main)) {
     const command = readProc(`${pid}/cmdline`)
-    if (command.startsWith('fairlead web')) found.web = pid
-    else if (command.startsWith('fairlead worker')) found.worker = pid
+    const role = /^fairlead (web|worker|worker-2)\0/.exec(command)?.[1]
+    if (role) found[role as keyof Processes] = pid
     else if (command.includes('/bin/postgres')) found.postgres = pid
   }
   return found
