@@ -28,6 +28,8 @@ interface Setting {
   /** Milliseconds that the server takes for each answer. */
   latency: number
   dkim: boolean
+  /** Worker processes; unset: as many as a start takes by itself. */
+  workers?: number
 }
 
 const SETTINGS: Setting[] = [
@@ -37,6 +39,7 @@ const SETTINGS: Setting[] = [
   { connections: 10, latency: 20, dkim: false },
   { connections: 50, latency: 20, dkim: false },
   { connections: 10, latency: 0, dkim: true },
+  { connections: 10, latency: 0, dkim: false, workers: 2 },
 ]
 
 /**
@@ -51,13 +54,15 @@ export async function run(options: BenchOptions = { profile: null }): Promise<Me
 }
 
 async function compare(setting: Setting, options: BenchOptions): Promise<Measure[]> {
-  const { connections, latency, dkim } = setting
+  const { connections, latency, dkim, workers } = setting
   const sink = await startSink(latency)
   const folder = mkdtempSync(join(tmpdir(), 'fairlead-bench-dkim-'))
   const key = join(folder, 'key.pem')
   writeFileSync(key, rsaKey())
-  const signing: Record<string, string> = dkim ? { FAIRLEAD_DKIM: `bench@example.org=${key}` } : {}
-  const fairlead = await startSending(options, sink, connections, signing)
+  const fairlead = await startSending(options, sink, connections, {
+    ...(dkim && { FAIRLEAD_DKIM: `bench@example.org=${key}` }),
+    ...(workers && { FAIRLEAD_WORKERS: String(workers) }),
+  })
   const db = openDatabase(locateEmbedded(fairlead.dataDir)!, 2)
   try {
     await addPeople(db, MANY, 1)
@@ -80,7 +85,7 @@ async function compare(setting: Setting, options: BenchOptions): Promise<Measure
       theirs.raw.push(await rateOf(sink, rawClients(sink, connections, seen.bytes)))
       theirs.nodemailer.push(await rateOf(sink, pooled(sink, connections, seen.bytes)))
     }
-    const under = `${connections} connections, ${latency} ms${dkim ? ', RSA DKIM' : ''}`
+    const under = `${connections} connections, ${latency} ms${dkim ? ', RSA DKIM' : ''}${workers ? `, ${workers} workers` : ''}`
     const beside = (others: number[], of: string) => ({
       ratio: median(ours.map((rate, round) => rate / others[round]!)),
       of: `${of}, ${under}`,

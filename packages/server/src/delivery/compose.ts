@@ -1,6 +1,7 @@
 import type { RenderedMessage } from '@fairlead/zephyr'
 import type { Sender } from '../config.ts'
 import type { Links } from '../links/links.ts'
+import { readsOptoutLink } from '../templates/reads.ts'
 import type { LoadedTemplate } from '../templates/templates.ts'
 import type { DkimKey } from './dkim/key.ts'
 import { signDkim } from './dkim/sign.ts'
@@ -32,8 +33,6 @@ export interface Draft {
   template: LoadedTemplate
   rendered: RenderedMessage
   optoutUrl: string
-  /** The template read that link, so it may have printed it. */
-  asksForOptout: boolean
   /** The person's own name for the To header; null: none known. */
   recipientName: string | null
   /** Only the text part. */
@@ -46,7 +45,7 @@ export async function compose(parts: ComposeParts, draft: Draft, offers: Capabil
   const { message, template, rendered } = draft
   const { options } = message
   const isCommercial = !template.isBasic && message.kind !== 'receipt' && !isConfirmation(draft)
-  const body = isCommercial ? withOptoutFooter(rendered, draft.optoutUrl, draft.asksForOptout) : rendered
+  const body = isCommercial ? withOptoutFooter(rendered, draft.optoutUrl, readsOptoutLink(template)) : rendered
   if (body.html === '' && body.text === '') return { ok: false, problem: 'the template has neither HTML nor text' }
   const from = { name: rendered.fromName || parts.from.name, address: template.fields.from_email || parts.from.address }
   const domain = from.address.slice(from.address.lastIndexOf('@') + 1)

@@ -1,16 +1,17 @@
 import type { Env, Profile, RenderedMessage } from '@fairlead/zephyr'
 import type { Links } from '../links/links.ts'
+import { readsBeacon, readsView } from '../templates/reads.ts'
 import type { LoadedTemplate } from '../templates/templates.ts'
 import { beforeBodyEnd } from './body-end.ts'
 import type { ClaimedMessage } from './queue.ts'
 
 /** How one message tells that it was opened and its links were followed. */
 export interface Following {
-  /** The open pixel as an element, and its address, for a template that puts it somewhere; empty where there is none. */
-  beacon(): string
-  pixel(): string
-  /** Address of the message in the browser. */
-  view(): string
+  /** The open pixel as an element, and its address; empty where there is none. */
+  beacon: string
+  pixel: string
+  /** Address of the message in the browser; empty for a template that does not ask for it. */
+  view: string
   /** The hook that replaces addresses; undefined: they stay as their author wrote them. */
   link: Env['link']
   /** Does what is left to do once all is rendered. */
@@ -36,17 +37,10 @@ export function followingOf(
   const pixel = !inBrowser && mayHavePixel(message, template, profile, pixelNeedsConsent) ? made.pixel() : ''
   const beacon = pixel && `<img src="${pixel}" width="1" height="1" border="0" alt="">`
   const { is_link_tracking: tracks, content_text: ownText } = template.fields
-  let wasRead = false
   return {
-    beacon() {
-      wasRead = true
-      return beacon
-    },
-    pixel() {
-      wasRead = true
-      return pixel
-    },
-    view: () => made.view(),
+    beacon,
+    pixel,
+    view: readsView(template) ? made.view() : '',
     link: !tracks
       ? undefined
       : inBrowser
@@ -56,7 +50,8 @@ export function followingOf(
       let { html, text } = rendered
       // A text part made from the HTML part has its links from there.
       if (tracks && !inBrowser && ownText !== '') text = rewriter.text(made, text)
-      if (pixel !== '' && html !== '' && !(wasRead && html.includes(pixel))) html = beforeBodyEnd(html, beacon)
+      if (pixel !== '' && html !== '' && !(readsBeacon(template) && html.includes(pixel)))
+        html = beforeBodyEnd(html, beacon)
       return { ...rendered, html, text }
     },
   }

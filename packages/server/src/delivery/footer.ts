@@ -4,17 +4,17 @@ import { beforeBodyEnd } from './body-end.ts'
 /**
  * Adds the opt-out link to both parts of a message where its template printed none.
  *
- * @param wasRead whether the template asked for the link: only then may it be somewhere
+ * @param mayPrint whether the template reads the link at all
  */
 export function withOptoutFooter(
   parts: { html: string; text: string },
   url: string,
-  wasRead: boolean,
+  mayPrint: boolean,
 ): { html: string; text: string } {
   const escaped = escapeHtml(url)
   // From the end, where such links are.
   const prints = (text: string) =>
-    wasRead && (text.lastIndexOf(url) !== -1 || (escaped !== url && text.lastIndexOf(escaped) !== -1))
+    mayPrint && (text.lastIndexOf(url) !== -1 || (escaped !== url && text.lastIndexOf(escaped) !== -1))
   return {
     html: parts.html === '' || prints(parts.html) ? parts.html : beforeBodyEnd(parts.html, htmlFooter(escaped)),
     text:

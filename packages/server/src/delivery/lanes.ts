@@ -1,9 +1,9 @@
 import { isFarewell } from './outcome.ts'
 import type { Verdict } from './pacing.ts'
 import type { ReadyMessage } from './prepare.ts'
-import type { Settlement } from './queue.ts'
 import type { Supply } from './supply.ts'
-import type { Connection, TransmitOutcome } from './transport.ts'
+import type { Connection, Offers, TransmitOutcome } from './transport.ts'
+import type { Written } from './write.ts'
 
 /**
  * Lanes hand messages over, each one at a time, over a connection that stays open while there is work. All lanes take
@@ -17,15 +17,15 @@ export interface Lanes {
 }
 
 /** What became of a message that a lane took: the server's word, or its end before any server heard of it. */
-export type HandOutcome = TransmitOutcome | { kind: 'ended'; settlement: Settlement }
+export type HandOutcome = TransmitOutcome | Exclude<Written, { kind: 'written' }>
 
 export interface LaneParts {
   count: number
   supply: Supply
   /** @param signal aborts when nobody waits any more */
   connect: (signal: AbortSignal) => Promise<Connection>
-  /** Writes the message for what this connection's server can take, and hands it over. */
-  hand: (ready: ReadyMessage, connection: Connection) => Promise<HandOutcome>
+  /** Writes the message for what this connection's server can take. Never rejects. */
+  write: (ready: ReadyMessage, offers: Offers) => Promise<Written>
   /** What an outcome tells about the speed that the recipient's domain likes. */
   verdictOn: (outcome: HandOutcome) => Verdict
   done: (ready: ReadyMessage, outcome: HandOutcome) => void
@@ -33,6 +33,12 @@ export interface LaneParts {
   unsent: (ready: ReadyMessage) => void
   /** No connection could be opened. `alone`: no other lane has one either. */
   unreachable: (error: Error, alone: boolean) => void
+}
+
+/** A message that is being written, or is. */
+interface Work {
+  ready: ReadyMessage
+  written: Promise<Written>
 }
 
 /** An unused connection is closed after this long, in ms. */
@@ -43,7 +49,7 @@ const MESSAGES_PER_CONNECTION = 1_000
 const REFUSED_LANE_RESTS = 2_000
 
 export function createLanes(parts: LaneParts): Lanes {
-  const { count, supply, connect, hand, verdictOn, done, unsent, unreachable } = parts
+  const { count, supply, connect, write, verdictOn, done, unsent, unreachable } = parts
   const open = new Set<Connection>()
   const spare: Connection[] = []
   const resting = new Set<() => void>()
@@ -70,23 +76,40 @@ export function createLanes(parts: LaneParts): Lanes {
     connection.close()
   }
 
-  /** Carries messages until there are none for a while, the connection ends, or it has carried enough. */
+  /**
+   * Carries messages until there are none for a while, the connection ends, or it has carried enough. While the server
+   * takes one, the next is written: where connections are few, they and not this process are what is scarce.
+   */
   async function carry(connection: Connection): Promise<void> {
+    let next: Work | null = null
     for (let carried = 0; carried < MESSAGES_PER_CONNECTION && connection.isUsable(); carried++) {
-      const ready = await supply.next(IDLE)
-      if (!ready) return
-      if (!connection.isUsable()) {
-        supply.ended(ready, 'other')
-        return unsent(ready)
+      const work: Work | null = next ?? begin(await supply.next(IDLE), connection)
+      next = null
+      if (!work) return
+      const { ready } = work
+      const written = await work.written
+      if (!connection.isUsable()) return leave(ready)
+      const sending: Promise<HandOutcome> =
+        written.kind === 'written' ? connection.transmit(written.composed) : Promise.resolve(written)
+      if (carried + 1 < MESSAGES_PER_CONNECTION) next = begin(supply.take(), connection)
+      const outcome = await sending
+      const isGone = carried > 0 && !connection.isUsable() && outcome.kind !== 'ended' && isFarewell(outcome)
+      if (isGone) leave(ready)
+      else {
+        supply.ended(ready, verdictOn(outcome))
+        done(ready, outcome)
       }
-      const outcome = await hand(ready, connection)
-      if (carried > 0 && !connection.isUsable() && outcome.kind !== 'ended' && isFarewell(outcome)) {
-        supply.ended(ready, 'other')
-        return unsent(ready)
-      }
-      supply.ended(ready, verdictOn(outcome))
-      done(ready, outcome)
     }
+    if (next) leave(next.ready)
+  }
+
+  function begin(ready: ReadyMessage | null, { offers }: Connection): Work | null {
+    return ready && { ready, written: write(ready, offers) }
+  }
+
+  function leave(ready: ReadyMessage): void {
+    supply.ended(ready, 'other')
+    unsent(ready)
   }
 
   async function work(): Promise<void> {

@@ -35,9 +35,9 @@ import {
 import { createDeliveryReport } from './report.ts'
 import { type Settled, settleAll } from './settle.ts'
 import { createSupply } from './supply.ts'
-import { type Connection, type Opening, relaySource, type Source } from './transport.ts'
+import { type Offers, type Opening, relaySource, type Source } from './transport.ts'
 import { addWorker, LEASE, removeWorker, renewLease, takeOverExpired } from './workers.ts'
-import { write } from './write.ts'
+import { type Written, write } from './write.ts'
 
 export interface DeliveryParts extends PrepareParts, ComposeParts {
   links: PrepareParts['links'] & ComposeParts['links']
@@ -180,13 +180,16 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     release(message)
   }
 
-  const settling = new Set<Promise<void>>()
+  let settling = 0
+  let settledAll: (() => void) | null = null
   function settleSoon(message: ClaimedMessage, consequence: Pick<Settled, 'settlement' | 'change' | 'alarm'>): void {
     const { profile_id, template_id, kind, scheduled_for, created_at } = message
     const facts = { profileId: profile_id, templateId: template_id, kind, since: scheduled_for ?? created_at }
-    const done = settled(message, { ...consequence, ...facts })
-    settling.add(done)
-    void done.finally(() => settling.delete(done))
+    settling += 1
+    void settled(message, { ...consequence, ...facts }).then(() => {
+      settling -= 1
+      if (settling === 0) settledAll?.()
+    })
   }
 
   async function returnToQueue(messages: readonly ClaimedMessage[], dueAt: Date | null = null): Promise<void> {
@@ -199,10 +202,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     for (const message of messages) release(message)
   }
 
-  async function hand(ready: ReadyMessage, connection: Connection): Promise<HandOutcome> {
+  async function writeFor(ready: ReadyMessage, offers: Offers): Promise<Written> {
     try {
-      const written = await write(parts, ready, connection.offers)
-      return written.kind === 'written' ? await connection.transmit(written.composed) : written
+      return await write(parts, ready, offers)
     } catch (error) {
       log.error({ err: error, message: ready.message.id }, 'a message could not be written')
       return { kind: 'unsendable', problem: oneLine(error) }
@@ -246,7 +248,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       opening: parts.opening,
       log,
       supply,
-      hand,
+      write: writeFor,
       verdictOn: (outcome) => (outcome.kind === 'ended' ? 'other' : verdictOn(outcome)),
       done,
       opened: loop.nudge,
@@ -418,7 +420,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       supply.stop()
       await returnToQueue([...line.drain(), ...(await supply.drain())].map(({ message }) => message))
       await outlets?.stop(FINISH_WITHIN)
-      await Promise.all(settling)
+      if (settling > 0) await new Promise<void>((resolve) => (settledAll = resolve))
       report.stop()
       await catcher?.close()
       if (worker !== null) {

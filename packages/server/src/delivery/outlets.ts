@@ -19,7 +19,7 @@ export interface Outlets {
   stop(patience: number): Promise<void>
 }
 
-export interface OutletParts extends Pick<LaneParts, 'supply' | 'hand' | 'verdictOn' | 'done' | 'unsent'> {
+export interface OutletParts extends Pick<LaneParts, 'supply' | 'write' | 'verdictOn' | 'done' | 'unsent'> {
   sources: readonly Source[]
   /** Connections to all of them together. */
   connections: number

@@ -8,8 +8,7 @@ import type { ClaimedMessage } from './queue.ts'
 
 /** What a rendering came to. `needs`: lists that a link names and that do not exist yet. */
 export type RenderOutcome =
-  /** `asksForOptout`: the template read its opt-out link, so it may have printed it. */
-  | { kind: 'rendered'; rendered: RenderedMessage; optoutUrl: string; asksForOptout: boolean }
+  | { kind: 'rendered'; rendered: RenderedMessage; optoutUrl: string }
   | { kind: 'stopped'; reason: string }
   | { kind: 'failed'; reason: string }
   | { kind: 'needs'; lists: string[] }
@@ -42,51 +41,29 @@ export function render(
   const unknown = new Set<string>()
   const link = { messageId: message.id, profileId: message.profile_id }
   const optoutUrl = links.optoutPage(link)
-  let asksForOptout = false
-  const readOptout = () => {
-    asksForOptout = true
-    return optoutUrl
-  }
   const joining = listsToConfirm(message)
   const confirm = (names: string[] | null, page?: string) => {
     // A link that is made again would be good for another 30 days.
-    if (env.inBrowser) return readOptout()
+    if (env.inBrowser) return optoutUrl
     for (const name of names ?? []) if (!lists.has(name)) unknown.add(name)
     const ids = names?.flatMap((name) => lists.get(name) ?? []) ?? joining
     return links.confirm({ ...link, address: message.address, lists: ids, ...(page === undefined ? {} : { page }) })
   }
   const following = followingOf(links, message, template, profile, env)
+  const { beacon, pixel, view } = following
   const standard = {
     email: message.address,
     public_url: '',
-    get optout_confirm_url() {
-      return readOptout()
-    },
-    get optout_client_url() {
-      return readOptout()
-    },
-    get beacon() {
-      return following.beacon()
-    },
-    get beacon_ssl() {
-      return following.beacon()
-    },
-    get beacon_src() {
-      return following.pixel()
-    },
-    get beacon_src_ssl() {
-      return following.pixel()
-    },
-    // Signed when a template asks: few do.
-    get beacon_url() {
-      return following.view()
-    },
-    get view_url() {
-      return following.view()
-    },
-    get text_url() {
-      return `${following.view()}/text`
-    },
+    optout_confirm_url: optoutUrl,
+    optout_client_url: optoutUrl,
+    beacon,
+    beacon_ssl: beacon,
+    beacon_src: pixel,
+    beacon_src_ssl: pixel,
+    beacon_url: view,
+    view_url: view,
+    text_url: `${view}/text`,
+    // One that is made expires: only for templates that ask.
     get signup_confirm_url() {
       return confirm(null)
     },
@@ -127,7 +104,7 @@ export function render(
   try {
     const rendered = template.message.render(data, environment)
     if (unknown.size > 0) return { kind: 'needs', lists: [...unknown] }
-    return { kind: 'rendered', rendered: following.finish(rendered), optoutUrl, asksForOptout }
+    return { kind: 'rendered', rendered: following.finish(rendered), optoutUrl }
   } catch (error) {
     if (error instanceof Stop) return { kind: 'stopped', reason: error.reason || error.kind }
     if (error instanceof RenderError) return { kind: 'failed', reason: error.message }

@@ -40,11 +40,11 @@ export async function showAgain(
   const env = { now: message.sent_at ?? now, settings, inBrowser: true }
   const outcome = renderFor(parts, message, template, person, facts, env)
   if (outcome.kind !== 'rendered') return null
-  const { rendered, optoutUrl, asksForOptout } = outcome
+  const { rendered, optoutUrl } = outcome
   const { subject, html, text } = rendered
   return {
     subject,
-    ...(isCommercial(message, template) ? withOptoutFooter({ html, text }, optoutUrl, asksForOptout) : { html, text }),
+    ...(isCommercial(message, template) ? withOptoutFooter({ html, text }, optoutUrl, true) : { html, text }),
   }
 }
 

@@ -12,6 +12,8 @@ export interface Supply {
   untilWork(): Promise<boolean>
   /** A message that may be handed over; null when none came for so many milliseconds, or no more comes. */
   next(patience: number): Promise<ReadyMessage | null>
+  /** The same at once; null when none is marked at this moment. */
+  take(): ReadyMessage | null
   /** Messages came into the line. */
   arrived(): void
   /** A message that came from here is done. */
@@ -83,13 +85,15 @@ export function createSupply({ line, pacing, ahead, mark, lost }: SupplyParts): 
       if (line.size + marked.length > 0) return Promise.resolve(true)
       return new Promise((resolve) => sleepers.push(resolve))
     },
+    take() {
+      const first = isStopped ? undefined : marked.shift()
+      refill()
+      return first ?? null
+    },
     next(patience) {
       if (isStopped) return Promise.resolve(null)
-      const first = marked.shift()
-      if (first) {
-        refill()
-        return Promise.resolve(first)
-      }
+      const first = this.take()
+      if (first) return Promise.resolve(first)
       return new Promise((resolve) => {
         const take = (ready: ReadyMessage | null) => {
           clearTimeout(timeout)

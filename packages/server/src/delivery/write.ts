@@ -42,7 +42,6 @@ export async function write(
         template,
         rendered: outcome.rendered,
         optoutUrl: outcome.optoutUrl,
-        asksForOptout: outcome.asksForOptout,
         recipientName: textOf(message.vars.name) ?? textOf(person.vars.name),
         textOnly: isOn(message.vars.text_only ?? person.vars.text_only),
         now: env.now,

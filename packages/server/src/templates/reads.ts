@@ -1,6 +1,6 @@
 import type { LoadedTemplate } from './templates.ts'
 
-/** What templates read of people beyond their own row: loaded only for those that do. */
+/** What templates read, as their source tells: what they do not need not be loaded, signed or looked for. */
 
 export const readsPurchases = (template: LoadedTemplate) => readsAny(template, 'purchased_items', /^profile\.purchase/)
 
@@ -21,12 +21,13 @@ function readsAny(template: LoadedTemplate, called: string, members: RegExp): bo
 }
 
 interface Reads {
+  assigned: readonly string[]
   functions: readonly string[]
   paths: readonly string[]
   variables: readonly string[]
 }
 
-const NOTHING: Reads = { functions: [], paths: [], variables: [] }
+const NOTHING: Reads = { assigned: [], functions: [], paths: [], variables: [] }
 
 /** Found out once for each revision. One that no longer compiles reads nothing; rendering it says so. */
 const known = new WeakMap<LoadedTemplate, Reads>()
@@ -42,4 +43,20 @@ function readsOf(template: LoadedTemplate): Reads {
     known.set(template, reads)
   }
   return reads
+}
+
+/** Whether a template prints its opt-out link, or may. */
+export const readsOptoutLink = (template: LoadedTemplate) =>
+  readsVariable(template, ['optout_confirm_url', 'optout_client_url'])
+
+/** Whether it puts the open pixel somewhere itself. */
+export const readsBeacon = (template: LoadedTemplate) =>
+  readsVariable(template, ['beacon', 'beacon_ssl', 'beacon_src', 'beacon_src_ssl'])
+
+/** Whether it leads to itself in the browser. */
+export const readsView = (template: LoadedTemplate) => readsVariable(template, ['beacon_url', 'view_url', 'text_url'])
+
+const readsVariable = (template: LoadedTemplate, names: readonly string[]) => {
+  const { variables, assigned } = readsOf(template)
+  return names.some((name) => variables.includes(name) || assigned.includes(name))
 }

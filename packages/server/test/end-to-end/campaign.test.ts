@@ -134,7 +134,7 @@ it('can be paused within a second, resumed, and cancelled', async () => {
   await call('cancelBlast', blast_id)
   const ended = await reaches(blast_id, 'sent')
   const { total } = ended.stats as { total: { [name: string]: number } }
-  expect(total.cancelled).toBeGreaterThan(0)
+  // Whoever had no message yet gets none, and needs no row that says so.
   expect(total.count! + total.cancelled!).toBeLessThan(count)
   expect(world.sink.messages.length - before).toBe(total.count)
   expect(new Set(world.sink.messages.slice(before).flatMap((message) => message.to)).size).toBe(total.count)
