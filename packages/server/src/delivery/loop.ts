@@ -33,6 +33,7 @@ import {
   stoppedAmong,
 } from './queue.ts'
 import { createDeliveryReport } from './report.ts'
+import { createRoom } from './room.ts'
 import { type Settled, settleAll } from './settle.ts'
 import { createSupply } from './supply.ts'
 import { type Offers, type Opening, relaySource, type Source } from './transport.ts'
@@ -78,10 +79,6 @@ export interface Delivery {
   stop(): Promise<void>
 }
 
-/** Messages claimed at a time; small enough that an opt-out is seen by all but the next few. */
-const CLAIM = 250
-/** No more of campaigns are claimed while this many of theirs are held; as many of the others are held beside them. */
-const MOST_HELD = 1_000
 /** Messages marked as attempted at a time: so many are in doubt when the process is killed. */
 const AHEAD = 64
 /** What becomes of messages waits this long to be written together, in ms. */
@@ -105,7 +102,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   let worker: number | null = null
   const book = createBatchBook()
   const held = { triggered: new Set<number>(), campaign: new Set<number>() }
-  const heldOf = ({ campaign_id }: ClaimedMessage) => (campaign_id === null ? held.triggered : held.campaign)
+  /** Each kind has its own, so that neither fills the other's. */
+  const rooms = { triggered: createRoom(), campaign: createRoom() }
+  const sideOf = ({ campaign_id }: ClaimedMessage) => (campaign_id === null ? 'triggered' : 'campaign')
   const holds = cacheHolds(db)
   const pacing = createPacing()
   const line = createLine(pacing)
@@ -159,10 +158,10 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   }
 
   function release(message: ClaimedMessage): void {
-    const kind = heldOf(message)
-    kind.delete(message.id)
+    const side = sideOf(message)
+    if (!held[side].delete(message.id)) return
     book.remove(message.id)
-    if (kind.size === MOST_HELD - CLAIM) loop.nudge()
+    if (rooms[side].opensAt(held[side].size)) loop.nudge()
   }
 
   /** Keeps on trying while the database is away: that a message was accepted must not be forgotten. */
@@ -211,11 +210,12 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     }
   }
 
-  function done({ message, template }: ReadyMessage, outcome: HandOutcome): void {
+  function done({ message, template, env }: ReadyMessage, outcome: HandOutcome): void {
     if (outcome.kind === 'ended') {
       settleSoon(message, { settlement: outcome.settlement, change: null, alarm: null })
       return
     }
+    rooms[sideOf(message)].left(performance.now() - env.decidedAt)
     metrics.handedOver(outcome)
     const { revisionId } = template
     settleSoon(message, consequenceOf(outcome, message, revisionId, message.attempts + 1, clock.now()))
@@ -265,7 +265,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     messages: readonly ClaimedMessage[],
     people: Filled['people'] | null,
   ): Promise<Prepared[]> {
-    const env = { now: clock.now(), settings: await settings.get() }
+    const env = { now: clock.now(), settings: await settings.get(), decidedAt: performance.now() }
     const some = (messages: readonly ClaimedMessage[]) =>
       people ? prepareFresh(parts, messages, people, env) : prepare(parts, messages, env)
     try {
@@ -310,10 +310,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
   function hold({ batch, messages }: { batch: Batch; messages: readonly ClaimedMessage[] }): void {
     book.add(batch)
-    for (const message of messages) heldOf(message).add(message.id)
+    for (const message of messages) held[sideOf(message)].add(message.id)
   }
-
-  const hasRoom = (kind: Set<number>) => kind.size <= MOST_HELD - CLAIM
 
   /** Claims what waits. @returns how many */
   async function takeWaiting(claimed: Claim): Promise<number> {
@@ -324,11 +322,11 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   }
 
   /** Writes recipients of campaigns and takes them. @returns whether there were any */
-  async function takeRecipients(mine: number): Promise<boolean> {
+  async function takeRecipients(mine: number, limit: number): Promise<boolean> {
     if (!parts.fill) return false
     let filled: Filled | null
     try {
-      filled = await surely(parts.fill(mine, clock.now(), CLAIM))
+      filled = await surely(parts.fill(mine, clock.now(), limit))
     } catch (error) {
       if (!(await isReachable(db))) throw error
       // A campaign that cannot go on holds up neither the others nor what people wait for.
@@ -362,15 +360,14 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     if (!outlets.isOpen()) return false
     if ((await holds()).everything) return false
     let hasMore = false
-    if (hasRoom(held.triggered)) {
-      const count = await takeWaiting(await surely(claim(db, mine, clock.now(), CLAIM)))
-      hasMore ||= count >= CLAIM && hasRoom(held.triggered)
-    }
+    const free = rooms.triggered.free(held.triggered.size)
+    if (free > 0) hasMore = (await takeWaiting(await surely(claim(db, mine, clock.now(), free)))) >= free
     await letGoOfStopped()
-    if (hasRoom(held.campaign)) {
-      const count = await takeWaiting(await surely(claimOfCampaigns(db, mine, clock.now(), CLAIM)))
-      const isFilling = count < CLAIM && (await takeRecipients(mine))
-      hasMore ||= (count >= CLAIM || isFilling) && hasRoom(held.campaign)
+    const freeForCampaigns = rooms.campaign.free(held.campaign.size)
+    if (freeForCampaigns > 0) {
+      const count = await takeWaiting(await surely(claimOfCampaigns(db, mine, clock.now(), freeForCampaigns)))
+      const left = freeForCampaigns - count
+      if (left <= 0 || (await takeRecipients(mine, left))) hasMore = true
     }
     return hasMore
   }

@@ -29,6 +29,8 @@ export type Prepared = { kind: 'ready'; ready: ReadyMessage } | { kind: 'settled
 export interface PrepareEnv {
   now: Date
   settings: Settings
+  /** Milliseconds of a clock that only runs forward. */
+  decidedAt: number
 }
 
 export interface PrepareParts {

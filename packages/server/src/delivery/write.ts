@@ -65,7 +65,7 @@ export function renderFor(
   template: LoadedTemplate,
   person: ProfileFacts,
   facts: Facts,
-  { now, settings, inBrowser }: PrepareEnv & { inBrowser?: boolean },
+  { now, settings, inBrowser }: Omit<PrepareEnv, 'decidedAt'> & { inBrowser?: boolean },
   lists: ReadonlyMap<string, number> = NO_LISTS,
 ): RenderOutcome {
   // Nothing is rendered for an address that bounced for good, so only the person's own doings count here.
