@@ -81,18 +81,20 @@ export function createLanes(parts: LaneParts): Lanes {
    * takes one, the next is written: where connections are few, they and not this process are what is scarce.
    */
   async function carry(connection: Connection): Promise<void> {
-    let next: Work | null = null
+    /** The next message, if it was begun already. */
+    const ahead: Work[] = []
     for (let carried = 0; carried < MESSAGES_PER_CONNECTION && connection.isUsable(); carried++) {
-      const work: Work | null = next ?? begin(await supply.next(IDLE), connection)
-      next = null
+      const work = ahead.pop() ?? begin(await supply.next(IDLE), connection)
       if (!work) return
       const { ready } = work
       const written = await work.written
       if (!connection.isUsable()) return leave(ready)
-      const sending: Promise<HandOutcome> =
-        written.kind === 'written' ? connection.transmit(written.composed) : Promise.resolve(written)
-      if (carried + 1 < MESSAGES_PER_CONNECTION) next = begin(supply.take(), connection)
-      const outcome = await sending
+      const goOn = () => {
+        if (ahead.length > 0 || carried + 1 >= MESSAGES_PER_CONNECTION) return
+        const next = begin(supply.take(), connection)
+        if (next) ahead.push(next)
+      }
+      const outcome = written.kind === 'written' ? await connection.transmit(written.composed, goOn) : written
       const isGone = carried > 0 && !connection.isUsable() && outcome.kind !== 'ended' && isFarewell(outcome)
       if (isGone) leave(ready)
       else {
@@ -100,7 +102,7 @@ export function createLanes(parts: LaneParts): Lanes {
         done(ready, outcome)
       }
     }
-    if (next) leave(next.ready)
+    for (const { ready } of ahead) leave(ready)
   }
 
   function begin(ready: ReadyMessage | null, { offers }: Connection): Work | null {

@@ -5,14 +5,14 @@ import { isReachable } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { oneLine } from '../platform/operator-error.ts'
-import { asOneStatement } from '../platform/together.ts'
 import { createWorkLoop } from '../platform/work-loop.ts'
 import type { Profiles } from '../profiles/door.ts'
 import type { ProfileFacts } from '../profiles/read.ts'
 import type { SettingsCache } from '../settings/settings.ts'
-import { type Batch, createBatchBook, forgetting, heldBy, markAttempting, unlisting } from './batches.ts'
+import type { Batch } from './batches.ts'
 import { type Catcher, startCatcher } from './catcher.ts'
 import type { ComposeParts } from './compose.ts'
+import { createHolding } from './holding.ts'
 import { cacheHolds, holdBack } from './holds.ts'
 import type { HandOutcome } from './lanes.ts'
 import { createLine } from './line.ts'
@@ -23,21 +23,12 @@ import { consequenceOf, verdictOn } from './outcome.ts'
 import { createOutlets, type Outlets } from './outlets.ts'
 import { createPacing } from './pacing.ts'
 import { type Prepared, type PrepareParts, prepare, prepareFresh, type ReadyMessage } from './prepare.ts'
-import {
-  type Claim,
-  type ClaimedMessage,
-  claim,
-  claimOfCampaigns,
-  giveBack,
-  type Settlement,
-  stoppedAmong,
-} from './queue.ts'
+import { type Claim, type ClaimedMessage, claim, claimOfCampaigns, type Settlement, stoppedAmong } from './queue.ts'
 import { createDeliveryReport } from './report.ts'
-import { createRoom } from './room.ts'
 import { type Settled, settleAll } from './settle.ts'
 import { createSupply } from './supply.ts'
 import { type Offers, type Opening, relaySource, type Source } from './transport.ts'
-import { addWorker, LEASE, removeWorker, renewLease, takeOverExpired } from './workers.ts'
+import { LEASE, takeOverExpired } from './workers.ts'
 import { type Written, write } from './write.ts'
 
 export interface DeliveryParts extends PrepareParts, ComposeParts {
@@ -92,19 +83,14 @@ const FINISH_WITHIN = 5_000
 const PATIENCE = 2_000
 
 /**
- * The way of a message out of the house: claim → decide again, render → mark as attempted → compose, hand over →
+ * The way of a message out of the house: claim → decide again → list as attempted → render, compose, hand over →
  * settle. Messages move through it in batches, each at its own speed; everything held is leased, so a worker may die
  * at any point.
  */
 export function createDelivery(parts: DeliveryParts): Delivery {
   const { db, clock, log, settings, profiles } = parts
-  /** This worker's number, once it has one; it gets a new one if it was given up for dead. */
-  let worker: number | null = null
-  const book = createBatchBook()
-  const held = { triggered: new Set<number>(), campaign: new Set<number>() }
-  /** Each kind has its own, so that neither fills the other's. */
-  const rooms = { triggered: createRoom(), campaign: createRoom() }
-  const sideOf = ({ campaign_id }: ClaimedMessage) => (campaign_id === null ? 'triggered' : 'campaign')
+  const holding = createHolding({ db, clock, log, hasRoom: () => loop.nudge() })
+  const { release, giveBack } = holding
   const holds = cacheHolds(db)
   const pacing = createPacing()
   const line = createLine(pacing)
@@ -112,21 +98,15 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     line,
     pacing,
     ahead: AHEAD,
-    async mark(messages) {
-      const ids = messages.map(({ message }) => message.id)
-      const batch = worker === null ? null : await surely(markAttempting(db, worker, ids))
-      if (batch === null) return false
-      book.add(batch)
-      return true
-    },
+    mark: (messages) => holding.mark(messages.map(({ message }) => message)),
     lost(messages) {
       for (const { message } of messages) release(message)
     },
   })
   const metrics = createDeliveryMetrics(parts.metrics ?? createMetrics())
   const report = createDeliveryReport(log, metrics)
-  const settlers = { db, profiles, book, metrics, report }
-  const settler = coalesce((batch: Settled[]) => settleAll(settlers, worker ?? 0, batch, clock.now()), {
+  const settlers = { db, profiles, book: holding.book, metrics, report }
+  const settler = coalesce((batch: Settled[]) => settleAll(settlers, holding.worker(), batch, clock.now()), {
     linger: LINGER,
   })
   let isStopping = false
@@ -140,29 +120,6 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     poll: () => Math.max(50, Math.min(outlets?.wait() ?? POLL, POLL)),
     failed: (error) => log.warn({ err: error }, 'delivery waits for the database'),
   })
-
-  /** A statement failed that takes or gives back messages: perhaps the database did it and could not say so. */
-  let isUnsure = false
-  function surely<Answer>(statement: Promise<Answer>): Promise<Answer> {
-    return statement.catch((error) => {
-      isUnsure = true
-      throw error
-    })
-  }
-
-  /** Gives back what this worker holds without knowing. Nothing is claimed meanwhile. */
-  async function giveBackStrays(mine: number): Promise<void> {
-    const strays = (await heldBy(db, mine)).filter((id) => !held.triggered.has(id) && !held.campaign.has(id))
-    if (strays.length > 0) await asOneStatement(db, [giveBack(mine, strays), unlisting(mine, strays)])
-    isUnsure = false
-  }
-
-  function release(message: ClaimedMessage): void {
-    const side = sideOf(message)
-    if (!held[side].delete(message.id)) return
-    book.remove(message.id)
-    if (rooms[side].opensAt(held[side].size)) loop.nudge()
-  }
 
   /** Keeps on trying while the database is away: that a message was accepted must not be forgotten. */
   async function settled(message: ClaimedMessage, settlement: Settled): Promise<void> {
@@ -191,16 +148,6 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     })
   }
 
-  async function returnToQueue(messages: readonly ClaimedMessage[], dueAt: Date | null = null): Promise<void> {
-    const ids = messages.map((message) => message.id)
-    if (ids.length > 0 && worker !== null) {
-      await surely(asOneStatement(db, [giveBack(worker, ids, dueAt), unlisting(worker, ids)])).catch((error) =>
-        log.warn({ err: error }, 'messages could not be given back yet'),
-      )
-    }
-    for (const message of messages) release(message)
-  }
-
   async function writeFor(ready: ReadyMessage, offers: Offers): Promise<Written> {
     try {
       return await write(parts, ready, offers)
@@ -215,7 +162,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       settleSoon(message, { settlement: outcome.settlement, change: null, alarm: null })
       return
     }
-    rooms[sideOf(message)].left(performance.now() - env.decidedAt)
+    holding.left(message, performance.now() - env.decidedAt)
     metrics.handedOver(outcome)
     const { revisionId } = template
     settleSoon(message, consequenceOf(outcome, message, revisionId, message.attempts + 1, clock.now()))
@@ -226,7 +173,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   function letRest(): void {
     const now = clock.now().getTime()
     for (const { messages, wait } of line.takePaused(PATIENCE)) {
-      void returnToQueue(
+      void giveBack(
         messages.map(({ message }) => message),
         new Date(now + wait),
       )
@@ -253,10 +200,10 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       done,
       opened: loop.nudge,
       failed: metrics.unreachable,
-      unsent: ({ message }) => void returnToQueue([message]).then(loop.nudge),
+      unsent: ({ message }) => void giveBack([message]).then(loop.nudge),
       closed() {
-        void returnToQueue(line.drain().map(({ message }) => message))
-        void supply.drain().then((marked) => returnToQueue(marked.map(({ message }) => message)))
+        void giveBack(line.drain().map(({ message }) => message))
+        void supply.drain().then((marked) => giveBack(marked.map(({ message }) => message)))
       },
     })
   }
@@ -298,25 +245,21 @@ export function createDelivery(parts: DeliveryParts): Delivery {
         if (one.kind === 'ready') ready.push(one.ready)
         else settleSoon(free[index]!, { settlement: one.settlement, change: null, alarm: null })
       }
-      if (isStopping || !outlets!.isOpen()) return await returnToQueue(ready.map(({ message }) => message))
+      if (isStopping || !outlets!.isOpen()) return await giveBack(ready.map(({ message }) => message))
       line.add(ready)
       letRest()
       supply.arrived()
     } catch (error) {
-      await returnToQueue(messages)
+      await giveBack(messages)
       throw error
     }
   }
 
-  function hold({ batch, messages }: { batch: Batch; messages: readonly ClaimedMessage[] }): void {
-    book.add(batch)
-    for (const message of messages) held[sideOf(message)].add(message.id)
-  }
-
   /** Claims what waits. @returns how many */
-  async function takeWaiting(claimed: Claim): Promise<number> {
+  async function takeWaiting(claiming: Promise<Claim>): Promise<number> {
+    const claimed = await holding.taking(claiming)
     if (!claimed) return 0
-    hold(claimed)
+    holding.add(claimed.batch, claimed.messages)
     await take(claimed.messages, null)
     return claimed.messages.length
   }
@@ -326,7 +269,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     if (!parts.fill) return false
     let filled: Filled | null
     try {
-      filled = await surely(parts.fill(mine, clock.now(), limit))
+      filled = await holding.taking(parts.fill(mine, clock.now(), limit))
     } catch (error) {
       if (!(await isReachable(db))) throw error
       // A campaign that cannot go on holds up neither the others nor what people wait for.
@@ -336,7 +279,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     if (!filled) return false
     const { batch, messages, people } = filled
     if (batch) {
-      hold({ batch, messages })
+      holding.add(batch, messages)
       await take(messages, people)
     }
     return true
@@ -347,26 +290,24 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     const ids = line.campaigns()
     if (ids.size === 0) return
     const stopped = await stoppedAmong(db, [...ids])
-    if (stopped.size > 0) await returnToQueue(line.takeCampaigns(stopped).map(({ message }) => message))
+    if (stopped.size > 0) await giveBack(line.takeCampaigns(stopped).map(({ message }) => message))
   }
 
   /** One turn. @returns whether there may be more to do at once */
   async function turn(): Promise<boolean> {
-    worker ??= await addWorker(db, clock.now())
-    const mine = worker
-    if (isUnsure) await giveBackStrays(mine)
+    const mine = await holding.join()
+    await holding.settleDoubt()
     outlets ??= await openOutlets()
     outlets.tryClosed()
     if (!outlets.isOpen()) return false
     if ((await holds()).everything) return false
     let hasMore = false
-    const free = rooms.triggered.free(held.triggered.size)
-    if (free > 0) hasMore = (await takeWaiting(await surely(claim(db, mine, clock.now(), free)))) >= free
+    const free = holding.free('triggered')
+    if (free > 0) hasMore = (await takeWaiting(claim(db, mine, clock.now(), free))) >= free
     await letGoOfStopped()
-    const freeForCampaigns = rooms.campaign.free(held.campaign.size)
+    const freeForCampaigns = holding.free('campaign')
     if (freeForCampaigns > 0) {
-      const count = await takeWaiting(await surely(claimOfCampaigns(db, mine, clock.now(), freeForCampaigns)))
-      const left = freeForCampaigns - count
+      const left = freeForCampaigns - (await takeWaiting(claimOfCampaigns(db, mine, clock.now(), freeForCampaigns)))
       if (left <= 0 || (await takeRecipients(mine, left))) hasMore = true
     }
     return hasMore
@@ -374,12 +315,11 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
   async function beat(): Promise<void> {
     try {
-      if (worker !== null && !(await renewLease(db, worker, clock.now()))) forgetAll()
+      if (!(await holding.renew())) forgetAll()
       const { triggered, campaigns } = await takeOverExpired(db, clock.now())
       if (triggered > 0) log.warn({ messages: triggered }, 'in doubt after a crash: tried again, same Message-ID')
       if (campaigns > 0) log.warn({ messages: campaigns }, 'campaign messages in doubt after a crash: kept as they are')
       if (triggered + campaigns > 0) loop.nudge()
-      await forgetEmpty()
     } catch (error) {
       log.debug({ err: error }, 'the lease could not be renewed')
     }
@@ -388,18 +328,11 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   /** This worker was so slow that another one took over what it held; it goes on as a new one. */
   function forgetAll(): void {
     log.warn('this worker was given up for dead; what it held belongs to another')
-    worker = null
-    book.clear()
     for (const { message } of line.drain()) release(message)
     void supply.drain().then((marked) => {
       for (const { message } of marked) release(message)
     })
     loop.nudge()
-  }
-
-  async function forgetEmpty(): Promise<void> {
-    const empty = book.takeEmpty()
-    if (empty.length > 0 && worker !== null) await forgetting(worker, empty).execute(db)
   }
 
   return {
@@ -415,14 +348,12 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       if (heartbeat) clearInterval(heartbeat)
       await Promise.all([begun, loop.stop()])
       supply.stop()
-      await returnToQueue([...line.drain(), ...(await supply.drain())].map(({ message }) => message))
+      await giveBack([...line.drain(), ...(await supply.drain())].map(({ message }) => message))
       await outlets?.stop(FINISH_WITHIN)
       if (settling > 0) await new Promise<void>((resolve) => (settledAll = resolve))
       report.stop()
       await catcher?.close()
-      if (worker !== null) {
-        await removeWorker(db, worker).catch((error) => log.debug({ err: error }, 'the worker could not be removed'))
-      }
+      await holding.leave()
     },
   }
 }

@@ -33,7 +33,8 @@ export interface Source {
 
 /** One connection to the relay, for one message at a time. */
 export interface Connection {
-  transmit(message: Transmittable): Promise<TransmitOutcome>
+  /** @param meanwhile called when the content is on its way, if it comes so far; perhaps more than once */
+  transmit(message: Transmittable, meanwhile?: () => void): Promise<TransmitOutcome>
   /** False once it cannot carry another message. */
   isUsable(): boolean
   /** Says goodbye; cuts off what is under way. */
@@ -70,7 +71,12 @@ export async function openConnection(relay: Relay, opening: Opening = {}): Promi
   const opened = await openSmtp({ ...optionsFor(relay), ...opening, timeouts })
   if (!opened.ok) throw new Error(opened.problem)
   const { offers, transmit, isUsable, close } = opened.session
-  return { offers, isUsable, close, transmit: ({ envelope, raw, traits }) => transmit(envelope, raw, traits) }
+  return {
+    offers,
+    isUsable,
+    close,
+    transmit: ({ envelope, raw, traits }, meanwhile) => transmit(envelope, raw, traits, meanwhile),
+  }
 }
 
 /**

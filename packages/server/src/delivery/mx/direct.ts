@@ -82,12 +82,18 @@ function connectDirectly(
     return null
   }
 
-  async function hand(domain: string, to: readonly string[], message: Transmittable): Promise<TransmitOutcome> {
+  async function hand(
+    domain: string,
+    to: readonly string[],
+    message: Transmittable,
+    meanwhile?: () => void,
+  ): Promise<TransmitOutcome> {
     for (;;) {
       const problem = await sessionFor(domain)
       if (problem) return problem
       const mine = current!
-      const outcome = await mine.session.transmit({ ...message.envelope, to }, message.raw, message.traits)
+      const envelope = { ...message.envelope, to }
+      const outcome = await mine.session.transmit(envelope, message.raw, message.traits, meanwhile)
       mine.carried += 1
       // Servers that have had enough of a connection are met again over another; a new one that ends so counts.
       if (mine.carried === 1 || mine.session.isUsable() || !isFarewell(outcome)) return outcome
@@ -98,10 +104,10 @@ function connectDirectly(
   return {
     // A message may go to servers of several domains, so it is written for those that can take least.
     offers: NO_OFFERS,
-    async transmit(message) {
+    async transmit(message, meanwhile) {
       const [own, ...others] = byDomain(message.envelope.to)
       if (!own) return { kind: 'unsendable', problem: 'a message without recipients' }
-      const outcome = await hand(...own, message)
+      const outcome = await hand(...own, message, meanwhile)
       // As over a relay: copies alone are worth sending when the person is refused for good; else they wait for a yes.
       const isNever = outcome.kind === 'refused' && outcome.reply.phase === 'rcpt' && outcome.reply.code >= 500
       if (outcome.kind === 'accepted' || isNever) for (const copies of others) await hand(...copies, message)

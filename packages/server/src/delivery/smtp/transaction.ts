@@ -5,8 +5,17 @@ import { broken, refused, type TransmitOutcome } from './outcome.ts'
 import { CLOSING, isPositive, isRefusal, type Reply, textOf } from './reply.ts'
 import type { ContentSent, Wire } from './wire.ts'
 
-/** Hands one message over. Never rejects; must not be called again before the last call is done. */
-export type Transmit = (envelope: Envelope, content: Buffer, traits?: Traits) => Promise<TransmitOutcome>
+/**
+ * Hands one message over. Never rejects; must not be called again before the last call is done.
+ *
+ * @param meanwhile called when the content is on its way and its answer is waited for, if it comes so far
+ */
+export type Transmit = (
+  envelope: Envelope,
+  content: Buffer,
+  traits?: Traits,
+  meanwhile?: () => void,
+) => Promise<TransmitOutcome>
 
 type CommandStep = 'rset' | 'mail' | 'rcpt' | 'data'
 
@@ -66,7 +75,7 @@ export function createTransmit(wire: Wire, offers: Capabilities): Transmit {
     return refused('data', reply)
   }
 
-  return async (envelope, content, traits) => {
+  return async (envelope, content, traits, meanwhile) => {
     const began = performance.now()
     const written = writeCommands(envelope, content, offers, traits)
     if (!written.ok) return { kind: 'unsendable', problem: written.problem }
@@ -85,7 +94,9 @@ export function createTransmit(wire: Wire, offers: Capabilities): Transmit {
       return outcome
     }
     const bytes = traits?.leadingDot === false ? content : stuffed(content)
-    const outcome = judgeContent(await wire.sendContent(bytes, endOf(bytes)), began)
+    const sending = wire.sendContent(bytes, endOf(bytes))
+    meanwhile?.()
+    const outcome = judgeContent(await sending, began)
     // Copies went out, but not to the person: that their address is refused is what there is to know.
     const [person] = heard.rcpts
     return person && isRefusal(person) ? refused('rcpt', person) : outcome

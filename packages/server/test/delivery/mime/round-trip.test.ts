@@ -72,9 +72,9 @@ const message: fc.Arbitrary<OutgoingMessage> = fc
 const words = (text: string) => text.toWellFormed().replace(/\s+/g, ' ').trim()
 /** Line ends are unified; readers add some at the very end. */
 const lines = (text: string) => text.toWellFormed().replace(/\r\n?/g, '\n').replace(/\n+$/, '')
-/** Of the extra headers those that say something. */
+/** Of the extra headers those that say something; of one name the last counts, even if it says nothing. */
 const withText = (headers: (readonly [name: string, value: string])[]) =>
-  Object.fromEntries(headers.filter(([name, value]) => name.startsWith('x-') && value !== ''))
+  Object.fromEntries([...new Map(headers)].filter(([name, value]) => name.startsWith('x-') && value !== ''))
 const domainsInAscii = (address: string) => address.replace('bücher', 'xn--bcher-kva')
 const people = (all: readonly Mailbox[]) =>
   all.map(({ name, address }) => ({ name: words(name), address: domainsInAscii(address) }))
