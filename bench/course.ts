@@ -58,8 +58,10 @@ export async function follow(fairlead: StartedFairlead, sink: Sink, plan: Plan):
   const before = memoryOfWorkers(fairlead)
 
   const scheduledAt = Date.now()
-  const id = await startCampaign(fairlead, name, listId)
+  // Counting a large list for the answer takes longer than to begin.
+  const starting = startCampaign(fairlead, name, listId)
   const { lastAt: firstAt } = await until(1, CLOSELY)
+  const id = await starting
   let paused: Pause | null = null
   if (pause) {
     await until(Math.floor(messages / 2), NOW_AND_THEN)

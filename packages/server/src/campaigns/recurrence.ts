@@ -1,4 +1,4 @@
-import { instantOf, wallTimeOf } from '../flows/wall-clock.ts'
+import { instantOf, wallTimeOf } from '../platform/wall-clock.ts'
 import type { RepeatRule } from './tables.ts'
 
 /** Days looked ahead: more than two months, since the next 31st may be that far away. */

@@ -1,4 +1,4 @@
-import { instantOf, nextTime, wallTimeOf } from '../flows/wall-clock.ts'
+import { instantOf, nextTime, wallTimeOf } from '../platform/wall-clock.ts'
 
 /**
  * How the moment is chosen at which somebody gets a campaign: `specific`, the same for everybody; `local_timezone`, when

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { keepCostly } from '../platform/costly.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { MessageState } from '../sends/message-table.ts'
 
@@ -76,28 +77,12 @@ export const emptyTotals = (): Totals => ({
   sentByRevision: new Map(),
 })
 
-/** Counting may take this share of the time: a count that took 1 s is good for 20 s, a quick one is never kept. */
-const REST_AFTER_WORK = 20
-const QUICK = 50
-
-/** Counts messages of campaigns, and keeps what was expensive to count for a while. */
+/** Counts messages of campaigns, one after the other, and keeps what was expensive to count for a while. */
 export function createTotals(db: Database): (ids: readonly number[]) => Promise<Map<number, Totals>> {
-  const kept = new Map<number, { totals: Totals; until: number }>()
+  const count = keepCostly((ids) => countMessages(db, ids))
   return async (ids) => {
     const answers = new Map<number, Totals>()
-    for (const id of ids) {
-      const began = performance.now()
-      const known = kept.get(id)
-      if (known && known.until > began) {
-        answers.set(id, known.totals)
-        continue
-      }
-      const totals = (await countMessages(db, [id])).get(id) ?? emptyTotals()
-      answers.set(id, totals)
-      const now = performance.now()
-      if (now - began > QUICK) kept.set(id, { totals, until: now + (now - began) * REST_AFTER_WORK })
-      else kept.delete(id)
-    }
+    for (const id of ids) answers.set(id, (await count([id])).get(id) ?? emptyTotals())
     return answers
   }
 }

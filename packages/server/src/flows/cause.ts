@@ -1,7 +1,7 @@
 import type { JsonObject } from '../platform/json.ts'
+import { addPeriod } from '../platform/wall-clock.ts'
 import type { Cause, Evidence, ListSource, Via } from '../profiles/change.ts'
 import type { Period } from './definition.ts'
-import { addPeriod } from './wall-clock.ts'
 
 /** A signal as the matcher reads it. */
 export interface Signal {

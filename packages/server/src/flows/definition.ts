@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import Type, { type Static, type TSchema } from 'typebox'
+import { WEEKDAYS } from '../platform/wall-clock.ts'
 
 /** `back_in`: how edges name a step. Stable within a version. */
 export const StepId = Type.String({ pattern: '^[a-z0-9_]{1,40}$' })
 
 export const TimeOfDay = Type.String({ pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$' })
 
-export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 export const Weekdays = Type.Array(Type.Enum(WEEKDAYS), { minItems: 1, uniqueItems: true })
 
 export const Period = Type.Object(

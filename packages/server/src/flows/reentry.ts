@@ -1,8 +1,8 @@
+import { addPeriod } from '../platform/wall-clock.ts'
 import type { Cause } from '../profiles/change.ts'
 import { isLoop } from './cause.ts'
 import type { FlowSettings } from './definition.ts'
 import type { FlowStatus } from './tables.ts'
-import { addPeriod } from './wall-clock.ts'
 
 /** What the rules of entry know about one person and one flow. */
 export interface Presence {

@@ -1,4 +1,5 @@
 import { closest } from '../platform/closest.ts'
+import { isZone } from '../platform/wall-clock.ts'
 import type { Settings } from '../settings/settings.ts'
 import { reviewConsent } from './consent-summary.ts'
 import { FlowDefinition, MAX_DEFINITION, type Step, StepId } from './definition.ts'
@@ -6,7 +7,6 @@ import { reviewGraph } from './graph.ts'
 import { type Describe, describeAgainst } from './schema-problems.ts'
 import { STEP_TYPES, stepType } from './steps/index.ts'
 import type { Problem, References, StepType } from './steps/step-type.ts'
-import { isZone } from './wall-clock.ts'
 
 const describeDefinition = describeAgainst(FlowDefinition)
 const paramsOf: ReadonlyMap<StepType, Describe> = new Map(

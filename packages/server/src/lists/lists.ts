@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { type Generated, sql } from 'kysely'
 import type { Clock } from '../platform/clock.ts'
+import { keepCostly } from '../platform/costly.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { Json, JsonObject } from '../platform/json.ts'
-import { createMemberCounts, type MemberCount } from './counts.ts'
+import { countAddresses, countMembers, type MemberCount } from './counts.ts'
 import { createShortMemory } from './short-memory.ts'
 
 interface ListTable {
@@ -79,6 +80,8 @@ export interface Lists {
   all(filter?: { type?: 'normal' | 'smart'; isPrimary?: boolean }): Promise<List[]>
   /** Members by list id; exact, but for huge accounts some seconds old. */
   counts(ids: readonly number[]): Promise<Map<number, MemberCount>>
+  /** Members with an email address by list id, in a fraction of the time. */
+  sizes(ids: readonly number[]): Promise<Map<number, number>>
   save(ref: ListRef, change: ListChange): Promise<SaveOutcome>
   /** Removes a list and its memberships; people stay. Null when there is none. */
   remove(ref: ListRef): Promise<List | null>
@@ -95,7 +98,8 @@ const MEMBERS_AT_ONCE = 10_000
 export function createLists({ db, clock }: { db: Database; clock: Clock }): Lists {
   const idsByName = createShortMemory<string, number>()
   const labelsById = createShortMemory<number, ListLabel>()
-  const counts = createMemberCounts(db)
+  const counts = keepCostly((ids) => countMembers(db, ids))
+  const sizes = keepCostly((ids) => countAddresses(db, ids))
 
   async function find(names: readonly string[]): Promise<Map<string, number>> {
     const found = new Map<string, number>()
@@ -162,6 +166,7 @@ export function createLists({ db, clock }: { db: Database; clock: Clock }): List
     },
 
     counts,
+    sizes,
 
     async save(ref, change) {
       const outcome = await saveList(db, clock.now(), ref, change)

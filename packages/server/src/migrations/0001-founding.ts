@@ -59,6 +59,8 @@ create table profile (
   primary key (shard, id)
 );
 
+create index profile_without_email on profile (shard, id) where email is null;
+
 create table profile_key (
   shard smallint not null,
   kind text not null,

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
 import { zoneIn } from '../../src/campaigns/person-zone.ts'
 import { beginsAt, type SendFacts, type SendPlan, sendTimes } from '../../src/campaigns/send-time.ts'
-import { wallTimeOf } from '../../src/flows/wall-clock.ts'
+import { wallTimeOf } from '../../src/platform/wall-clock.ts'
 
 const HOUR = 3_600_000
 const NEW_YORK = 'America/New_York'

@@ -238,13 +238,13 @@ export function blastEndpoint({ campaigns, config, db, lists, settings, template
       settings.get(),
       lists.byIds(listIds),
       totalsOf(begun),
-      lists.counts(waiting),
+      lists.sizes(waiting),
     ])
     return (campaign) => ({
       timezone,
       lists: names,
       totals: totals.get(campaign.id) ?? null,
-      expected: campaign.listIds.reduce((sum, id) => sum + (members.get(id)?.emails ?? 0), 0),
+      expected: campaign.listIds.reduce((sum, id) => sum + (members.get(id) ?? 0), 0),
     })
   }
 }

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
+import { addPeriod, isZone, nextTime } from '../../platform/wall-clock.ts'
 import { Period, TimeOfDay, Weekdays } from '../definition.ts'
-import { addPeriod, isZone, nextTime } from '../wall-clock.ts'
 import type { PassedStep, Visit } from './step-type.ts'
 
 const Params = Type.Object(

@@ -1,5 +1,4 @@
 import { DateTime } from 'luxon'
-import { type Period, WEEKDAYS } from './definition.ts'
 
 /**
  * Calendar arithmetic in a named zone. Everything is first computed on the wall clock, as if there were no zones, and
@@ -10,6 +9,15 @@ import { type Period, WEEKDAYS } from './definition.ts'
  * first is meant (RFC 5545 §3.3.5).
  */
 export type WallTime = DateTime<true>
+
+/** Names of the days of a week, the first one first (ISO 8601). */
+export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
+
+/** A span of the calendar. */
+export interface Period {
+  amount: number
+  unit: 'minutes' | 'hours' | 'days' | 'weeks' | 'months'
+}
 
 const UNITS = { minutes: 60_000, hours: 3_600_000 } as const
 
