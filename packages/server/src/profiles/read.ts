@@ -109,9 +109,7 @@ const lockRows = (ids: readonly number[]) => sql`
     order by p.id for update of p`
 
 const readRows = (ids: readonly number[]): RawBuilder<LoadedRow> => sql<LoadedRow>`
-    select p.*,
-      (select json_agg(json_build_array(m.list_id, m.joined_at)) from list_member m
-        where m.shard = p.shard and m.profile_id = p.id) as lists,
+    select p.*, ${LISTS},
       (select json_agg(t.template_id) from template_optout t
         where t.shard = p.shard and t.profile_id = p.id) as templates
     from unnest(${ids.map(shardOfId)}::smallint[], ${ids}::bigint[]) as w(shard, id)

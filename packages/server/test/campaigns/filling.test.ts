@@ -5,7 +5,11 @@ import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { fillChunk } from '../../src/campaigns/fill.ts'
+import { completeFinished } from '../../src/campaigns/finish.ts'
 import { startDue } from '../../src/campaigns/start.ts'
+import { heldBy } from '../../src/delivery/batches.ts'
+import { settlement } from '../../src/delivery/queue.ts'
+import { addWorker } from '../../src/delivery/workers.ts'
 import { type CampaignHouse, campaignHouse } from './support.ts'
 
 const PEOPLE = 20_000
@@ -91,6 +95,32 @@ it('can be paused within a second while it is being written', async () => {
   await once(worker, 'exit')
   await house.must('blast', { blast_id: id, status: 'sent' })
   await house.settle()
+})
+
+it('a worker that writes recipients holds those who get it now, and the campaign waits for them', async () => {
+  await sql`delete from campaign_fill`.execute(house.db)
+  const id = await begin()
+  const worker = await addWorker(house.db, house.clock.now())
+  const { batch, messages, people } = (await fillChunk(house.services, worker, house.clock.now(), 100))!
+  expect(await counts(id)).toMatchObject({ rows: 100, queued: 0 })
+  const held = await heldBy(house.db, worker)
+  expect(held.toSorted()).toEqual(messages.map((message) => message.id).toSorted())
+  expect([...batch!.messageIds].toSorted()).toEqual(held.toSorted())
+  expect((await counts(id)).suppressed).toBe(100 - held.length)
+  for (const { profile_id, address } of messages) expect(people.get(profile_id)?.email).toBe(address)
+  await sql`delete from campaign_fill`.execute(house.db)
+  expect(await completeFinished(house.db, house.clock.now())).toEqual([])
+  const ends = messages.map(({ id }) => ({
+    id,
+    state: 'sent' as const,
+    reason: null,
+    reply: '250 ok',
+    dueAt: null,
+    revisionId: null,
+    attempted: true,
+  }))
+  await settlement(worker, ends, house.clock.now()).execute(house.db)
+  expect(await completeFinished(house.db, house.clock.now())).toEqual([id])
 })
 
 it('takes turns among campaigns', async () => {
