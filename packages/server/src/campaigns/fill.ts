@@ -97,10 +97,12 @@ async function writeNext(
 ): Promise<Filled> {
   const { list_ids, place, after_shard: shard, after_profile: profileId } = campaign
   const listId = list_ids[place]
+  // Who takes up a message later reads the person anew.
+  const facts = worker === null ? null : { withLists }
   const part =
     listId === undefined
       ? { members: [], last: null }
-      : await readMembers(tx, listId, { shard, profileId }, size, ruleOf(campaign), { withLists })
+      : await readMembers(tx, listId, { shard, profileId }, size, ruleOf(campaign), facts)
   const following = place + 1 < list_ids.length ? { place: place + 1, shard: 0, profileId: 0 } : null
   return writeRecipients(tx, campaign, part.members, part.last ? { place, ...part.last } : following, worker, now)
 }
