@@ -131,15 +131,15 @@ export interface Settlement {
   isInDoubt?: boolean
 }
 
-/** When messages in doubt are due: never, unless an operator says so. */
-export const NEVER = 'infinity'
-
-/** The statement that writes what became of messages. It returns those that were still the worker's. */
+/**
+ * The statement that writes what became of messages. It returns those that were still the worker's. In doubt a message
+ * is never due, unless an operator says so.
+ */
 export function settlement(worker: number, settlements: readonly Settlement[], now: Date): RawBuilder<{ id: number }> {
   const column = <T>(read: (one: Settlement) => T) => settlements.map(read)
   return sql<{ id: number }>`
     update message m set state = s.state, reason = s.reason, reply = s.reply,
-      due_at = case s.state when 'deferred' then s.due_at when 'in_doubt' then ${NEVER}::timestamptz end,
+      due_at = case s.state when 'deferred' then s.due_at when 'in_doubt' then 'infinity'::timestamptz end,
       revision_id = coalesce(s.revision_id, m.revision_id), attempts = m.attempts + s.attempted::int,
       doubts = m.doubts + s.in_doubt::int,
       sent_at = case when s.state = 'sent' then ${now}::timestamptz end,

@@ -66,6 +66,12 @@ export function createSupply({ line, pacing, ahead, mark, lost }: SupplyParts): 
     if (takers.length > 0) refill()
   }
 
+  function take(): ReadyMessage | null {
+    const first = isStopped ? undefined : marked.shift()
+    refill()
+    return first ?? null
+  }
+
   /** Domains that pause become ready by time alone. */
   function lookAgain(): void {
     const wait = line.wait()
@@ -85,14 +91,10 @@ export function createSupply({ line, pacing, ahead, mark, lost }: SupplyParts): 
       if (line.size + marked.length > 0) return Promise.resolve(true)
       return new Promise((resolve) => sleepers.push(resolve))
     },
-    take() {
-      const first = isStopped ? undefined : marked.shift()
-      refill()
-      return first ?? null
-    },
+    take,
     next(patience) {
       if (isStopped) return Promise.resolve(null)
-      const first = this.take()
+      const first = take()
       if (first) return Promise.resolve(first)
       return new Promise((resolve) => {
         const take = (ready: ReadyMessage | null) => {
