@@ -14,21 +14,12 @@ type Running = Pick<StartedFairlead, 'pids'>
 
 /** The processes of a Fairlead by what they do: all workers are one family, and so are all processes of PostgreSQL. */
 function families(fairlead: Running): Array<[Part, number[]]> {
-  const { main } = fairlead.pids()
-  const found = new Map<Part, number[]>([['main', [main]]])
-  for (const pid of childrenOf(main)) {
-    const part = partOf(read(`${pid}/cmdline`))
-    if (part === null) continue
-    const family = part === 'postgres' ? [pid, ...childrenOf(pid)] : [pid]
-    found.set(part, [...(found.get(part) ?? []), ...family])
-  }
-  return PARTS.flatMap((part) => (found.has(part) ? [[part, found.get(part)!] as [Part, number[]]] : []))
-}
-
-function partOf(command: string): Part | null {
-  if (command.startsWith('fairlead web')) return 'web'
-  if (command.startsWith('fairlead worker')) return 'worker'
-  return command.includes('/bin/postgres') ? 'postgres' : null
+  const pids = Object.entries(fairlead.pids())
+  return PARTS.flatMap((part): Array<[Part, number[]]> => {
+    const own = pids.flatMap(([name, pid]) => (name.replace(/-\d+$/, '') === part ? [pid] : []))
+    if (own.length === 0) return []
+    return [[part, part === 'postgres' ? own.flatMap((pid) => [pid, ...childrenOf(pid)]) : own]]
+  })
 }
 
 /** Memory of each part now. */

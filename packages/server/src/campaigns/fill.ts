@@ -1,7 +1,6 @@
 import { type RawBuilder, sql } from 'kysely'
 import { batchOf } from '../delivery/batches.ts'
-import type { Filled } from '../delivery/loop.ts'
-import type { ClaimedMessage } from '../delivery/queue.ts'
+import type { ClaimedMessage, Filled } from '../delivery/queue.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
 import type { ProfileFacts } from '../profiles/read.ts'
@@ -77,6 +76,7 @@ export async function fillChunk(
     throw error
   }
 }
+
 async function nextToFill(tx: Tx, lock: 'of f' | 'of f skip locked'): Promise<Filling | undefined> {
   const { rows } = await sql<Filling>`
     select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.after_shard,
@@ -143,8 +143,8 @@ export async function writeRecipients(
         worker_id, scheduled_for, due_at, created_at, settled_at, reason)
       select w.shard, nextval('message_number') * 64 + w.shard, w.profile_id, ${campaign.id}, w.revision_id, 'campaign',
         'campaign', w.address, ${PRIORITY.campaign}, w.state, case w.state when 'leased' then ${worker}::int end,
-        case when w.due_at > ${now}::timestamptz then w.due_at end, case w.state when 'queued' then w.due_at end, ${now}::timestamptz,
-        case w.state when 'suppressed' then ${now}::timestamptz end, w.reason
+        case when w.due_at > ${now}::timestamptz then w.due_at end, case w.state when 'queued' then w.due_at end,
+        ${now}::timestamptz, case w.state when 'suppressed' then ${now}::timestamptz end, w.reason
       from unnest(${wanted.map(({ profileId }) => shardOfId(profileId))}::smallint[],
         ${wanted.map(({ profileId }) => profileId)}::bigint[], ${revisions}::int[],
         ${wanted.map(({ email }) => email ?? '')}::text[], ${due}::timestamptz[], ${reasons}::text[], ${states}::text[])
@@ -158,30 +158,35 @@ export async function writeRecipients(
   if (!first) return NOBODY
   const places = new Map(wanted.map(({ profileId }, index) => [profileId, index]))
   const people = new Map<number, ProfileFacts>()
-  const messages = rows.map(({ id, profile_id }): ClaimedMessage => {
+  const messages = rows.map(({ id, profile_id }) => {
     const index = places.get(profile_id)!
-    const { email, person } = wanted[index]!
-    if (person) people.set(profile_id, person)
-    return {
-      shard: shardOfId(id),
-      id,
-      profile_id,
-      template_id: null,
-      revision_id: revisions[index]!,
-      campaign_id: campaign.id,
-      kind: 'campaign',
-      origin: 'campaign',
-      address: email!,
-      vars: NOTHING,
-      options: NOTHING,
-      context: NOTHING,
-      attempts: 0,
-      doubts: 0,
-      scheduled_for: null,
-      created_at: now,
-    }
+    const member = wanted[index]!
+    if (member.person) people.set(profile_id, member.person)
+    return messageTo(member, id, campaign.id, revisions[index]!, now)
   })
   return { batch: { id: first.batch, messageIds: rows.map((row) => row.id) }, messages, people }
+}
+
+/** A row as it was written a moment ago. */
+function messageTo(member: Member, id: number, campaignId: number, revisionId: number, now: Date): ClaimedMessage {
+  return {
+    shard: shardOfId(id),
+    id,
+    profile_id: member.profileId,
+    template_id: null,
+    revision_id: revisionId,
+    campaign_id: campaignId,
+    kind: 'campaign',
+    origin: 'campaign',
+    address: member.email!,
+    vars: NOTHING,
+    options: NOTHING,
+    context: NOTHING,
+    attempts: 0,
+    doubts: 0,
+    scheduled_for: null,
+    created_at: now,
+  }
 }
 
 const NOBODY: Filled = { batch: null, messages: [], people: new Map() }

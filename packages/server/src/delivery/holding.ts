@@ -8,7 +8,7 @@ import { createRoom } from './room.ts'
 import { addWorker, removeWorker, renewLease } from './workers.ts'
 
 /** What people wait for, and what campaigns send: each has its own room, so that neither fills the other's. */
-export type Side = 'triggered' | 'campaign'
+type Side = 'triggered' | 'campaign'
 
 /** The messages that this worker holds, in its memory and in the database, and its standing there as a worker. */
 export interface Holding {
@@ -42,7 +42,7 @@ export interface Holding {
   leave(): Promise<void>
 }
 
-export interface HoldingParts {
+interface HoldingParts {
   db: Database
   clock: Clock
   log: Log
@@ -50,7 +50,7 @@ export interface HoldingParts {
   hasRoom(): void
 }
 
-export const sideOf = ({ campaign_id }: ClaimedMessage): Side => (campaign_id === null ? 'triggered' : 'campaign')
+const sideOf = ({ campaign_id }: ClaimedMessage): Side => (campaign_id === null ? 'triggered' : 'campaign')
 
 export function createHolding({ db, clock, log, hasRoom }: HoldingParts): Holding {
   let worker: number | null = null

@@ -7,9 +7,7 @@ import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { oneLine } from '../platform/operator-error.ts'
 import { createWorkLoop } from '../platform/work-loop.ts'
 import type { Profiles } from '../profiles/door.ts'
-import type { ProfileFacts } from '../profiles/read.ts'
 import type { SettingsCache } from '../settings/settings.ts'
-import type { Batch } from './batches.ts'
 import { type Catcher, startCatcher } from './catcher.ts'
 import type { ComposeParts } from './compose.ts'
 import { createHolding } from './holding.ts'
@@ -23,7 +21,15 @@ import { consequenceOf, verdictOn } from './outcome.ts'
 import { createOutlets, type Outlets } from './outlets.ts'
 import { createPacing } from './pacing.ts'
 import { type Prepared, type PrepareParts, prepare, prepareFresh, type ReadyMessage } from './prepare.ts'
-import { type Claim, type ClaimedMessage, claim, claimOfCampaigns, type Settlement, stoppedAmong } from './queue.ts'
+import {
+  type Claim,
+  type ClaimedMessage,
+  claim,
+  claimOfCampaigns,
+  type Filled,
+  type Settlement,
+  stoppedAmong,
+} from './queue.ts'
 import { createDeliveryReport } from './report.ts'
 import { type Settled, settleAll } from './settle.ts'
 import { createSupply } from './supply.ts'
@@ -53,15 +59,6 @@ export interface DeliveryParts extends PrepareParts, ComposeParts {
   fill?: (worker: number, now: Date, limit: number) => Promise<Filled | null>
   /** How connections are opened, where it is not as usual. */
   opening?: Omit<Opening, 'signal'>
-}
-
-/** Recipients of a campaign that were written a moment ago, for the worker that wrote them. */
-export interface Filled {
-  /** Those who get the campaign now; null: nobody of them does. */
-  batch: Batch | null
-  messages: ClaimedMessage[]
-  /** The people behind the messages, by id, as they were read when it was decided about them. */
-  people: ReadonlyMap<number, ProfileFacts>
 }
 
 export interface Delivery {

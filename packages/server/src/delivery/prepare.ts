@@ -9,7 +9,7 @@ import type { Settings } from '../settings/settings.ts'
 import type { PurchaseHistory } from '../templates/profile-data.ts'
 import { readsActivity, readsLists, readsPurchases } from '../templates/reads.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
-import type { ClaimedMessage, Settlement } from './queue.ts'
+import { type ClaimedMessage, ended, type Settlement } from './queue.ts'
 
 /**
  * A message that may go out. It is rendered and put together at the very moment at which a connection takes it: what is
@@ -168,12 +168,3 @@ export async function loadFacts(
 }
 
 const NOBODY = new Map<number, never>()
-
-export function ended(
-  message: ClaimedMessage,
-  state: Settlement['state'],
-  reason: string,
-  reply: string | null = null,
-): Settlement {
-  return { id: message.id, state, reason, reply, dueAt: null, revisionId: message.revision_id }
-}

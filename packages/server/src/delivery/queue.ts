@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
+import type { ProfileFacts } from '../profiles/read.ts'
 import type { MessageState, MessageTable } from '../sends/message-table.ts'
 import { type Batch, batchOf } from './batches.ts'
 
@@ -34,6 +35,15 @@ export type ClaimedMessage = Pick<
 
 /** Messages that were taken together; null: there were none. */
 export type Claim = { batch: Batch; messages: ClaimedMessage[] } | null
+
+/** Recipients of a campaign that were written a moment ago, for the worker that wrote them. */
+export interface Filled {
+  /** Those who get the campaign now; null: nobody of them does. */
+  batch: Batch | null
+  messages: ClaimedMessage[]
+  /** The people behind the messages, by id, as they were read when it was decided about them. */
+  people: ReadonlyMap<number, ProfileFacts>
+}
 
 /**
  * Takes messages that are due and belong to no campaign, most urgent first, passing over those that others are taking.
@@ -129,6 +139,16 @@ export interface Settlement {
   attempted?: boolean
   /** The server may have taken it without saying so. */
   isInDoubt?: boolean
+}
+
+/** The end of a message of which nothing went out. */
+export function ended(
+  message: ClaimedMessage,
+  state: Settlement['state'],
+  reason: string,
+  reply: string | null = null,
+): Settlement {
+  return { id: message.id, state, reason, reply, dueAt: null, revisionId: message.revision_id }
 }
 
 /**

@@ -31,8 +31,13 @@ export interface StartedFairlead {
   remove(): Promise<void>
 }
 
-/** Process ids by name; further workers are called `worker-2` and so on. */
-export type Processes = { [name in 'web' | 'worker' | 'worker-2' | 'postgres']?: number }
+/** Process ids by name; workers are called `worker`, `worker-2` and so on. */
+export interface Processes {
+  web?: number
+  worker?: number
+  [further: `worker-${number}`]: number
+  postgres?: number
+}
 
 export interface FairleadOptions {
   /** Added to a bare environment, which holds no FAIRLEAD_* variable of the machine. */
@@ -173,7 +178,7 @@ export function processesOf(main: number): Processes {
   const found: Processes = {}
   for (const pid of childrenOf(main)) {
     const command = readProc(`${pid}/cmdline`)
-    const role = /^fairlead (web|worker|worker-2)\0/.exec(command)?.[1]
+    const role = /^fairlead (web|worker(?:-\d+)?)\0/.exec(command)?.[1]
     if (role) found[role as keyof Processes] = pid
     else if (command.includes('/bin/postgres')) found.postgres = pid
   }
