@@ -6,6 +6,7 @@ import { migrations } from './migrations/index.ts'
 import type { Clock } from './platform/clock.ts'
 import { type ConnectionSettings, type Database, migrateToLatest, openDatabase } from './platform/database.ts'
 import { OperatorError, oneLine } from './platform/operator-error.ts'
+import { advanceDecisions } from './profiles/decisions.ts'
 
 /** Oldest PostgreSQL that an external database may be, as `server_version_num`. */
 const OLDEST = 150_000
@@ -24,6 +25,7 @@ export async function prepareDatabase(
   try {
     await requireUsable(db)
     const migrated = await migrateToLatest(db, migrations)
+    await advanceDecisions(db, clock.now())
     const account = await ensureAccount(db, clock, config.account)
     return { ...account, migrated }
   } finally {

@@ -1,8 +1,10 @@
 import { type ApiKeyCache, cacheApiKeys } from './account/api-keys.ts'
 import { addressHashWith, loadPepper } from './account/pepper.ts'
+import { BELONGINGS } from './belongings.ts'
 import { type Campaigns, createCampaigns } from './campaigns/campaigns.ts'
 import { createRepeats, isTemplateOfCampaigns, type Repeats } from './campaigns/repeats.ts'
 import type { Config } from './config.ts'
+import { createRefusals, type Refusals } from './consent/refusals.ts'
 import { createFlows, type Flows } from './flows/flows.ts'
 import { loadSigningKeys, type SigningKeys } from './links/keys.ts'
 import { createLinks, type Links } from './links/links.ts'
@@ -41,6 +43,7 @@ export interface Services extends Foundations {
   links: Links
   waker: Waker
   profiles: Profiles
+  refusals: Refusals
   lists: Lists
   templates: Templates
   sends: Sends
@@ -61,7 +64,8 @@ export async function createServices(foundations: Foundations): Promise<Services
   const waker = createWaker(db)
   const wake = () => waker.wake('delivery')
   const lists = createLists({ db, clock })
-  const profiles = createProfiles({ db, clock, settings, lists, hash })
+  const profiles = createProfiles({ db, clock, settings, lists, hash, belongings: BELONGINGS })
+  const refusals = createRefusals({ db, profiles, hash })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: isTemplateInUse })
   const sends = createSends({ db, clock, settings, templates, profiles, ids: createSendIds(signingKeys), wake })
   const { messageIdOf } = sends
@@ -80,6 +84,7 @@ export async function createServices(foundations: Foundations): Promise<Services
     links,
     waker,
     profiles,
+    refusals,
     lists,
     templates,
     sends,

@@ -5,7 +5,8 @@ import type { Lists } from '../lists/lists.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
-import { type Act, HUMAN, type ProfileChange } from '../profiles/change.ts'
+import { parseAddress } from '../profiles/address.ts'
+import type { Act, ProfileChange } from '../profiles/change.ts'
 import { type Profiles, retrying } from '../profiles/door.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import type { LinkActTable } from './tables.ts'
@@ -65,8 +66,9 @@ const BATCH = 100
 
 type Due = Pick<LinkActTable, 'shard' | 'id' | 'message_id' | 'profile_id' | 'acts'> & {
   machine: boolean
-  /** Ids of lists that the person left by an act of will after the message was made. */
-  left: number[] | null
+  /** Where the message went, and where the person has their mail now. */
+  address: string
+  email: string | null
 }
 
 /**
@@ -84,11 +86,11 @@ export function applyLinkActs({ db, clock, settings, profiles, lists }: LinkActP
       const genuine = mode === 'off' ? [] : due.filter(({ machine }) => !machine)
       const reachable = await lockReachable(tx, genuine)
       const changes: ProfileChange[] = []
-      for (const { message_id, profile_id, acts, left } of genuine) {
+      for (const { message_id, profile_id, acts, address, email } of genuine) {
         if (!reachable.has(profile_id)) continue
         const act: Act = { via: 'link', evidence: 0, messageId: message_id, url: '/c' }
         const change = await changeFor(lists, acts, profile_id, act)
-        const joins = [...(change.lists ?? [])].filter(([id, join]) => join && !left?.includes(id))
+        const joins = isStillTheirs(address, email) ? [...(change.lists ?? [])].filter(([, join]) => join) : []
         changes.push({ ...change, lists: new Map(joins) })
       }
       if (changes.length > 0) await profiles.changeIn(tx, changes)
@@ -106,16 +108,21 @@ async function takeDue(tx: Tx, now: Date): Promise<Due[]> {
     ), taken as (
       delete from link_act a using due where a.shard = due.shard and a.id = due.id returning a.*
     )
-    select t.shard, t.id, t.message_id, t.profile_id, t.acts, e.machine,
-      (select json_agg(l.list_id) from list_left l
-        where l.shard = t.shard and l.profile_id = t.profile_id and l.left_at > m.created_at
-          and l.via = any(${[...HUMAN]}::text[])) as left
+    select t.shard, t.id, t.message_id, coalesce(v.profile_id, t.profile_id) as profile_id, t.acts, e.machine,
+      m.address, p.email
     from taken t
     join message_event e on e.shard = t.shard and e.id = t.id
     join message m on m.shard = t.shard and m.id = t.message_id
+    left join profile_moved v on v.shard = t.shard and v.id = t.profile_id
+    left join profile p on p.id = coalesce(v.profile_id, t.profile_id)
+      and p.shard = (coalesce(v.profile_id, t.profile_id) & 63)::smallint
     order by t.id`.execute(tx)
   return rows
 }
+
+/** A link permits something only to the owner of the mailbox that it was mailed to. */
+export const isStillTheirs = (address: string, email: string | null): boolean =>
+  email !== null && parseAddress(address)?.lookup === parseAddress(email)?.lookup
 
 /** People who get mail without reserve, held until the transaction ends. */
 async function lockReachable(tx: Tx, due: readonly Due[]): Promise<Set<number>> {

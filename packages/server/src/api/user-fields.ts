@@ -147,7 +147,7 @@ export async function templateOptouts(
   { templates }: Pick<ApiParts, 'templates'>,
   profile: ProfileState,
 ): Promise<Record<string, 0>> {
-  const ids = [...profile.templateOptouts]
+  const ids = [...profile.templateOptouts.keys()]
   const left = ids.length > 0 ? await templates.byIds(ids) : new Map()
   return Object.fromEntries([...left.values()].map((template) => [template.name, 0 as const]))
 }

@@ -51,8 +51,9 @@ export async function findCapped(q: Queryable, cap: FrequencyCap, profileIds: re
     from unnest(${profileIds.map(shardOfId)}::smallint[], ${profileIds}::bigint[]) as w(shard, id)
     cross join lateral (
       select count(*) as n from (
-        select from message m
-        where m.shard = w.shard and m.profile_id = w.id and m.campaign_id = any(array(
+        select from (select w.shard, w.id union all select shard, id from profile_moved where profile_id = w.id) whose
+        join message m on m.shard = whose.shard and m.profile_id = whose.id
+        where m.campaign_id = any(array(
             select id from campaign
             where id <> ${campaignId} and started_at is not null and (stopped_at is null or stopped_at >= ${since})))
           and case m.state when 'sent' then m.sent_at >= ${since} when 'in_doubt' then m.settled_at >= ${since}

@@ -67,7 +67,8 @@ export async function readEngagement(q: Queryable, ids: readonly number[]): Prom
     sql<{ optouts: number; complaints: number }>`
       select count(*) filter (where not complained)::int as optouts, count(*) filter (where complained)::int as complaints
       from (select bool_or(l.event = 'complained') as complained
-        from consent_ledger l join message m on m.shard = l.shard and m.id = (l.context ->> 'message_id')::bigint
+        from consent_ledger l join message m on m.id = (l.context ->> 'message_id')::bigint
+          and m.shard = ((l.context ->> 'message_id')::bigint & 63)::smallint
         where l.context ->> 'message_id' is not null and l.event in ('opted_out', 'complained')
           and m.campaign_id = any(${[...ids]}::int[])
         group by m.shard, m.id) one`.execute(q),

@@ -11,9 +11,11 @@ declare module '../platform/database.ts' {
       shard: number
       profile_id: number
       template_id: number
-      public_name: string | null
+      /** Never empty: a template that is made again under this name is left as well. */
+      public_name: string
       at: Date
       via: string
+      number: number
     }
     address: {
       shard: number
@@ -54,14 +56,21 @@ export async function loadRecipients(
   const addresses = wanted.map((one) => parseAddress(one.address))
   const lookups = addresses.map((address) => address?.lookup ?? '')
   const { rows } = await sql<Row>`
-    select p.level, a.state, b.kind, t.template_id is not null as out
+    select p.id, p.email, p.level, a.state, b.kind, t.out is not null as out
     from unnest(${wanted.map((one) => shardOfId(one.profileId))}::smallint[],
       ${wanted.map((one) => one.profileId)}::bigint[], ${wanted.map((one) => one.templateId)}::int[],
       ${lookups.map((lookup) => shardOfKey('email', lookup))}::smallint[], ${lookups}::text[])
       with ordinality as w(shard, profile_id, template_id, address_shard, address, n)
-    left join profile p on p.shard = w.shard and p.id = w.profile_id
+    left join profile_moved v on v.shard = w.shard and v.id = w.profile_id
+    left join profile p on p.id = coalesce(v.profile_id, w.profile_id)
+      and p.shard = (coalesce(v.profile_id, w.profile_id) & 63)::smallint
     left join address a on a.shard = w.address_shard and a.address = w.address
-    left join template_optout t on t.shard = w.shard and t.profile_id = w.profile_id and t.template_id = w.template_id
+    left join lateral (
+      select true as out from template_optout o
+      where o.shard = p.shard and o.profile_id = p.id
+        and (o.template_id = w.template_id
+          or o.public_name = (select public_name from template where template.id = w.template_id))
+      limit 1) t on true
     left join lateral (
       select kind from blocked_address
       where pattern = w.address or pattern = substring(w.address from '@.*$')

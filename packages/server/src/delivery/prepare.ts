@@ -155,9 +155,11 @@ export async function loadFacts(
     return [...new Set(messages.flatMap((one) => (some.has(templates.get(one)!) ? [one.profile_id] : [])))]
   }
   const ids = known ? [] : [...new Set(messages.map((one) => one.profile_id))]
-  const [buyers, watched] = [of(readsPurchases), of(readsActivity)]
-  const [people, history, activities] = await Promise.all([
-    known ?? readFacts(db, ids, of(readsLists).length > 0),
+  const people = known ?? (await readFacts(db, ids, of(readsLists).length > 0))
+  // Of who was merged since, what is read is the survivor's.
+  const present = (asked: readonly number[]) => asked.flatMap((id) => people.get(id)?.id ?? [])
+  const [buyers, watched] = [present(of(readsPurchases)), present(of(readsActivity))]
+  const [history, activities] = await Promise.all([
     buyers.length > 0 ? histories(db, buyers) : NOBODY,
     watched.length > 0 ? readActivity(db, watched) : NOBODY,
   ])

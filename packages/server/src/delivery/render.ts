@@ -22,6 +22,8 @@ export interface RenderEnv extends FollowingRules {
   now: Date
   timeZone: string
   engagement: Engagement
+  /** `decided` of the person when they were read. */
+  asOf: number
 }
 
 /**
@@ -47,7 +49,14 @@ export function render(
     if (env.inBrowser) return optoutUrl
     for (const name of names ?? []) if (!lists.has(name)) unknown.add(name)
     const ids = names?.flatMap((name) => lists.get(name) ?? []) ?? joining
-    return links.confirm({ ...link, address: message.address, lists: ids, ...(page === undefined ? {} : { page }) })
+    const { asOf } = env
+    return links.confirm({
+      ...link,
+      address: message.address,
+      lists: ids,
+      asOf,
+      ...(page === undefined ? {} : { page }),
+    })
   }
   const following = followingOf(links, message, template, profile, env)
   const { beacon, pixel, view } = following

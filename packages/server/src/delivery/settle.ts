@@ -101,6 +101,8 @@ function sentSignal({ settlement: { id, state }, profileId, templateId }: Settle
       source: 'system',
       evidence: 0,
       cause: null,
+      // Nobody decided anything by getting a mail.
+      asOf: 0,
       occurredAt: now,
       dedupeKey: `sent:${id}`,
     },

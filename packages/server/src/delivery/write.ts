@@ -74,7 +74,9 @@ export function renderFor(
   const profile = profileData(person, facts.listNames, facts.histories.get(person.id) ?? null, engagement, activity)
   const { timezone: timeZone, pixel_needs_consent: pixelNeedsConsent } = settings
   try {
-    return render(parts, message, template, profile, lists, { now, timeZone, engagement, pixelNeedsConsent, inBrowser })
+    const asOf = person.decided
+    const env = { now, timeZone, engagement, asOf, pixelNeedsConsent, inBrowser }
+    return render(parts, message, template, profile, lists, env)
   } catch (error) {
     return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
   }

@@ -64,7 +64,8 @@ export async function advance(parts: AdvanceParts, run: Run): Promise<Advanced> 
 interface Found {
   state: RunState
   isCurrent: boolean
-  /** Null: the profile is gone. */
+  /** The person of the run, or the survivor of their merge; null: gone. */
+  profileId: number | null
   level: Level | null
   email: string | null
   isDone: boolean
@@ -74,23 +75,27 @@ async function lock(tx: Tx, owner: string, run: Run, lineage: string): Promise<F
   const { rows } = await sql<{
     state: RunState
     is_current: boolean
+    profile_id: number | null
     level: number | null
     email: string | null
     is_done: boolean
   }>`
-    select r.state, r.epoch = f.epoch and f.status <> 'inactive' as is_current, p.level, p.email,
+    select r.state, r.epoch = f.epoch and f.status <> 'inactive' as is_current, p.id as profile_id, p.level, p.email,
       exists (select from flow_effect e where e.shard = r.shard and e.run_id = r.id and e.lineage = ${lineage}
         and e.visit = r.visit) as is_done
     from flow_run r
     join flow f on f.id = r.flow_id
-    left join profile p on p.shard = r.shard and p.id = r.profile_id
+    left join profile_moved v on v.shard = r.shard and v.id = r.profile_id
+    left join profile p on p.id = coalesce(v.profile_id, r.profile_id)
+      and p.shard = (coalesce(v.profile_id, r.profile_id) & 63)::smallint
     where r.shard = ${run.shard} and r.id = ${run.id} and r.lease_owner = ${owner} and r.state <> 'ended'
       and r.step_id = ${run.stepId} and r.visit = ${run.visit} and not f.is_held
     for update of r`.execute(tx)
   const [row] = rows
   if (!row) return null
   const level = row.level === null ? null : levelOf(row.level)
-  return { state: row.state, isCurrent: row.is_current, level, email: row.email, isDone: row.is_done }
+  const { state, is_current: isCurrent, profile_id: profileId, email, is_done: isDone } = row
+  return { state, isCurrent, profileId, level, email, isDone }
 }
 
 function reasonToEnd(found: Found, definition: FlowDefinition, run: Run, now: Date): EndReason | null {
@@ -128,7 +133,8 @@ async function pass(tx: Tx, parts: AdvanceParts, passing: Passing): Promise<Step
 function visitOf(tx: Tx, parts: AdvanceParts, { definition, step, found, run }: Passing): Visit {
   const { now, settings } = parts
   const { trigger } = run.context
-  const { flowId, version, id, stepId, visit, profileId } = run
+  const { flowId, version, id, stepId, visit } = run
+  const profileId = found.profileId ?? run.profileId
   const actor = `flow/${flowId}/v${version}/run ${id}/step ${stepId}/signal ${trigger.signalId}`
   const cause = causeOfAction(run.cause, flowId)
   return {
@@ -140,7 +146,9 @@ function visitOf(tx: Tx, parts: AdvanceParts, { definition, step, found, run }: 
     async change(change, listSource) {
       const act = { via: 'flow', reason: 'flow', evidence: trigger.evidence, actor, listSource, cause } as const
       const person = { kind: 'id', value: profileId } as const
-      const [outcome] = await parts.profiles.changeIn(tx, [{ ...change, person, create: false, act }])
+      // A chain from before there were numbers knows of no refusal, and lifts none.
+      const asOf = run.cause.asOf ?? 0
+      const [outcome] = await parts.profiles.changeIn(tx, [{ ...change, person, create: false, act, asOf }])
       return outcome!
     },
     async enqueue(template, { vars = {}, context = {} } = {}) {

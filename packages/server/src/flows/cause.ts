@@ -14,6 +14,8 @@ export interface Signal {
   source: ListSource | Via
   evidence: Evidence
   cause: JsonObject
+  /** `decided` of the person when it was decided. */
+  asOf: number
   occurredAt: Date
 }
 
@@ -40,7 +42,7 @@ export function listSourceOf(source: ListSource | Via): ListSource {
 
 /** The chain a signal belongs to: a person's own act begins a new one, a flow's action carries its own on. */
 export function causeOf(signal: Signal): Cause {
-  const { root, depth, flows, origin, at } = signal.cause
+  const { root, depth, flows, origin, at, asOf } = signal.cause
   if (typeof root === 'string' && typeof depth === 'number' && Array.isArray(flows)) {
     return {
       root,
@@ -48,6 +50,8 @@ export function causeOf(signal: Signal): Cause {
       flows: flows.filter((id) => typeof id === 'number'),
       origin: typeof origin === 'string' ? (origin as ListSource) : undefined,
       at: typeof at === 'string' ? at : signal.occurredAt.toISOString(),
+      // What was known when the chain began; later links of the chain know no better.
+      asOf: typeof asOf === 'number' ? asOf : 0,
     }
   }
   return {
@@ -56,6 +60,7 @@ export function causeOf(signal: Signal): Cause {
     flows: [],
     origin: listSourceOf(signal.source),
     at: signal.occurredAt.toISOString(),
+    asOf: signal.asOf,
   }
 }
 

@@ -35,6 +35,8 @@ export interface ConfirmLink {
   address: string
   lists: number[] | null
   page?: string
+  /** `decided` of the person when the link is made: it lifts no refusal with a higher number. */
+  asOf: number
 }
 
 export type OpenedConfirm =
@@ -49,6 +51,8 @@ export interface Confirm {
   addressHash: string
   lists: number[] | null
   page: string | null
+  /** `decided` of the person when the link was made; 0 for links from before there were numbers. */
+  asOf: number
   /** Spent by the confirmation. */
   tokenId: string
   issuedAt: Date
@@ -105,25 +109,26 @@ export function createLinks(parts: { keys: SigningKeys; publicUrl: string; clock
       return { messageId, profileId, addressHash }
     },
 
-    confirm({ messageId, profileId, address, lists, page }) {
+    confirm({ messageId, profileId, address, lists, page, asOf }) {
       const issuedAt = clock.now()
       const stamp = { issuedAt, expiresAt: new Date(issuedAt.getTime() + CONFIRM_LIFETIME), id: newTokenId() }
-      const content = [messageId, profileId, hashAddress(address), lists, page ?? null]
+      const content = [messageId, profileId, hashAddress(address), lists, page ?? null, asOf]
       return `${publicUrl}/s/${seal(keys, 'confirm', content, stamp)}`
     },
 
     openConfirm(token) {
       const opened = openToken(keys, 'confirm', token, clock.now())
       if (!opened.ok && opened.problem === 'bad') return { ok: false, problem: 'bad' }
-      const [messageId, profileId, addressHash, lists, page] = opened.content as [
+      const [messageId, profileId, addressHash, lists, page, asOf = 0] = opened.content as [
         number | null,
         number,
         string,
         number[] | null,
         string | null,
+        number?,
       ]
       const { id: tokenId, issuedAt } = opened
-      const confirm: Confirm = { messageId, profileId, addressHash, lists, page, tokenId, issuedAt }
+      const confirm: Confirm = { messageId, profileId, addressHash, lists, page, asOf, tokenId, issuedAt }
       return opened.ok ? { ok: true, confirm } : { ok: false, problem: 'expired', confirm }
     },
 

@@ -234,17 +234,16 @@ async function countPrimary(db: Queryable): Promise<number> {
   return rows[0]?.n ?? 0
 }
 
-/** In steps, so that a list of millions is emptied without one long transaction. */
+/**
+ * In steps, so that a list of millions is emptied without one long transaction. Who had left it is remembered under its
+ * name, for a list that is made under the same name again.
+ */
 async function removeMembers(db: Database, listId: number): Promise<void> {
-  for (const table of ['list_member', 'list_left']) {
-    for (;;) {
-      const { numAffectedRows } = await sql`
-        delete from ${sql.table(table)} where ctid = any(array(
-          select ctid from ${sql.table(table)} where list_id = ${listId} limit ${sql.lit(MEMBERS_AT_ONCE)}))`.execute(
-        db,
-      )
-      if ((numAffectedRows ?? 0n) < MEMBERS_AT_ONCE) break
-    }
+  for (;;) {
+    const { numAffectedRows } = await sql`
+      delete from list_member where ctid = any(array(
+        select ctid from list_member where list_id = ${listId} limit ${sql.lit(MEMBERS_AT_ONCE)}))`.execute(db)
+    if ((numAffectedRows ?? 0n) < MEMBERS_AT_ONCE) break
   }
 }
 

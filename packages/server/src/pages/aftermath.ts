@@ -5,25 +5,19 @@ import type { ChangeOutcome } from '../profiles/change.ts'
 import { sidOf } from '../profiles/ids.ts'
 import { findProfile } from '../profiles/read.ts'
 import { enqueue } from '../sends/enqueue.ts'
+import type { Also } from './apply.ts'
 import type { Choices } from './choices.ts'
 import { ownMail } from './own-mails.ts'
 import type { PageParts } from './parts.ts'
 import type { Reached } from './reach.ts'
 import type { Visit } from './visit.ts'
 
-type Also = (tx: Tx, outcome: ChangeOutcome & { ok: true }) => Promise<void>
-
 /**
  * What a save brings about beside itself, in its own transaction: the postback `update`, where the account wants one,
  * and a notice when email was switched back on. A link can be passed on with the mail that holds it, so the owner of
  * the mailbox should learn of it.
  */
-export async function aftermath(
-  parts: PageParts,
-  reached: Reached,
-  visit: Visit,
-  choices: Choices,
-): Promise<Also | undefined> {
+export async function aftermath(parts: PageParts, reached: Reached, visit: Visit, choices: Choices): Promise<Also[]> {
   const settings = await parts.settings.get()
   const { person } = visit
   const turnsOn = choices.level?.to === 'none' && person?.email && person.level !== 'none'
@@ -31,8 +25,8 @@ export async function aftermath(
     ? await ownMail(parts, 'Email Back On', { profileId: person.id, address: person.email! })
     : null
   const url = settings.update_postback_url
-  if (!notice && url === '') return undefined
-  return async (tx, outcome) => {
+  if (!notice && url === '') return []
+  const follow: Also = async (tx, outcome) => {
     const now = parts.clock.now()
     if (notice && outcome.levelOutcome === 'applied') await enqueue(tx, [notice], { now, settings })
     const body = url === '' ? null : await updateOf(parts, tx, reached, choices, outcome)
@@ -40,6 +34,7 @@ export async function aftermath(
       await writePostbacks(tx, [{ profileId: outcome.profileId, action: 'update', url, body, dedupeKey: null }], now)
     }
   }
+  return [follow]
 }
 
 /** Who saved which page, and how what it offered stands now. */

@@ -9,9 +9,9 @@ import { writePostbacks } from '../postbacks/write.ts'
 import { maskAddress } from '../profiles/address.ts'
 import type { Act, ProfileChange } from '../profiles/change.ts'
 import { type Page, sendBack, sendPage } from './answer.ts'
+import { type Also, applyChange } from './apply.ts'
 import { mailFresh } from './confirmation-mail.ts'
 import { fieldOf, readForm } from './form.ts'
-import { applyNewest, leftSince } from './newest.ts'
 import { notice } from './notices.ts'
 import type { PageParts } from './parts.ts'
 import type { PageTools } from './preferences.ts'
@@ -75,13 +75,12 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
     if (!opened.ok && opened.problem === 'bad') return notice(parts, tools.builtIn, 'invalid')
     const stale = () => notice(parts, tools.builtIn, 'stale', { freshAt: urlOf(token) })
     const { confirm } = opened
-    const { profileId, messageId, issuedAt } = confirm
+    const { profileId, messageId, asOf } = confirm
     const wanted = confirm.lists ?? []
-    const [visit, usedFor, lists, left] = await Promise.all([
+    const [visit, usedFor, lists] = await Promise.all([
       tools.visits({ profileId, messageId, page: '' }),
       usedAs(confirm),
       parts.lists.byIds(wanted),
-      leftSince(parts.db, profileId, { lists: wanted, templates: [] }, issuedAt),
     ])
     if (usedFor === 'denied') return notice(parts, tools.builtIn, 'denied', { choices: optoutOf(confirm) })
     if (usedFor !== null) return notice(parts, tools.builtIn, 'confirmed', { choices: optoutOf(confirm) })
@@ -89,12 +88,28 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
     const { person, message } = visit
     if (!person?.email || !parts.links.isOfAddress(confirm.addressHash, person.email)) return stale()
     // The newest decision wins: a link from before an opt-out cannot lift it, nor do half of what it promised.
-    if (person.level !== 'none' && person.refusedAt && person.refusedAt > issuedAt) return stale()
-    for (const list of left.lists) lists.delete(list)
-    if (wanted.length > 0 && lists.size === 0 && left.lists.length > 0) return stale()
+    if (person.level !== 'none' && (person.refusals.level ?? 0) > asOf) return stale()
+    const left = await leftLater(person.id, lists, asOf)
+    for (const list of left) lists.delete(list)
+    if (wanted.length > 0 && lists.size === 0 && left.length > 0) return stale()
     const named = new Map([...lists].map(([id, { name, publicName }]) => [id, { name, label: publicName || name }]))
     const template = message?.template ?? null
     return { confirm, person: { ...person, email: person.email }, template, lists: named, url: urlOf(token) }
+  }
+
+  /** Of some lists, those that the person left after the link was made. */
+  async function leftLater(
+    profileId: number,
+    lists: ReadonlyMap<number, { name: string }>,
+    asOf: number,
+  ): Promise<number[]> {
+    if (lists.size === 0) return []
+    const { rows } = await sql<{ name: string }>`
+      select list_name as name from list_left
+      where shard = ${shardOfId(profileId)} and profile_id = ${profileId} and number > ${asOf}
+        and list_name = any(${[...lists.values()].map(({ name }) => name)}::text[])`.execute(parts.db)
+    const names = new Set(rows.map(({ name }) => name))
+    return [...lists].filter(([, { name }]) => names.has(name)).map(([id]) => id)
   }
 
   /** What the link was used for; null: it was not. */
@@ -127,7 +142,7 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
   }
 
   async function confirm(found: Open, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { profileId, tokenId, issuedAt, messageId, page } = found.confirm
+    const { profileId, tokenId, asOf, messageId, page } = found.confirm
     const change: ProfileChange = {
       person: { kind: 'id', value: profileId },
       create: false,
@@ -135,17 +150,18 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
         ...actOf(found, request),
         wordingId: await keepWording(parts.db, await wordingFor(found), parts.clock.now()),
       },
+      asOf,
       lists: new Map([...found.lists.keys()].map((id) => [id, true])),
-      level: { to: 'none', mode: 'set', unlessRefusedAfter: issuedAt },
+      level: { to: 'none', mode: 'set' },
       spend: { id: tokenId, purpose: 'confirm' },
     }
-    const { outcome, stayed } = await applyNewest(parts, change, issuedAt, await verification(found))
+    const outcome = await applyChange(parts, change, await verification(found))
     if (!outcome.ok)
       return sendPage(reply, await notice(parts, tools.builtIn, 'confirmed', { choices: optoutOf(found.confirm) }))
     if (outcome.levelOutcome === 'superseded') {
       return sendPage(reply, await notice(parts, tools.builtIn, 'stale', { freshAt: found.url }))
     }
-    for (const list of stayed.lists) found.lists.delete(list)
+    for (const list of outcome.stayed.lists) found.lists.delete(list)
     const now = parts.clock.now()
     const thanks = seal(
       parts.signingKeys,
@@ -161,12 +177,13 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
   }
 
   /** The postback `verify`, where the template names an address for it (Sailthru API docs, "API Postbacks"). */
-  async function verification({ confirm, person, template }: Open): Promise<Parameters<typeof applyNewest>[3]> {
+  async function verification({ confirm, person, template }: Open): Promise<Also[]> {
     const { profileId, messageId } = confirm
     const url = template && (await parts.templates.byId(template.id))?.fields.verify_post_url
-    if (!url || messageId === null) return undefined
+    if (!url || messageId === null) return []
     const body = { action: 'verify', email: person.email, send_id: parts.sends.sendIdOf(messageId) }
-    return (tx) => writePostbacks(tx, [{ profileId, action: 'verify', url, body, dedupeKey: null }], parts.clock.now())
+    const now = parts.clock.now()
+    return [(tx) => writePostbacks(tx, [{ profileId, action: 'verify', url, body, dedupeKey: null }], now)]
   }
 
   /** "This was not me": the link is void, and the person leaves the kind of message that brought it. */

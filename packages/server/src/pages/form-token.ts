@@ -13,6 +13,8 @@ export interface FormToken {
   lists: ReadonlyMap<string, boolean>
   templates: ReadonlySet<string>
   vars: ReadonlySet<string>
+  /** `decided` of the person as the form shows them: it lifts no refusal with a higher number. 0: unknown. */
+  asOf: number
   /** What an opting-in person reads: the text, or the id of text already kept. */
   wording: { text: string } | { id: string } | null
 }
@@ -33,6 +35,7 @@ type Packed = [
   templates: string[],
   vars: string[],
   wording: { text: string } | { id: string } | null,
+  asOf?: number,
 ]
 
 export function sealForm(keys: SigningKeys, form: FormToken, now: Date): string {
@@ -43,32 +46,25 @@ export function sealForm(keys: SigningKeys, form: FormToken, now: Date): string 
     [...form.templates],
     [...form.vars],
     form.wording,
+    form.asOf,
   ]
   const stamp = { issuedAt: now, expiresAt: new Date(now.getTime() + FORM_LIFETIME), id: '' }
   return seal(keys, 'form', packed as Json, stamp)
 }
 
-/**
- * Opens the token of a form that was rendered for this page and this person.
- *
- * @param expected.profileId undefined: for whomever it was rendered
- */
-export function openForm(
-  keys: SigningKeys,
-  token: string | null,
-  expected: { page: string; profileId: number | null | undefined; now: Date },
-): OpenedForm {
+/** Opens the token of a form that was rendered for this page. Whom it was rendered for is the caller's to check. */
+export function openForm(keys: SigningKeys, token: string | null, expected: { page: string; now: Date }): OpenedForm {
   const opened = token === null ? null : openToken(keys, 'form', token, expected.now)
   if (!opened || (!opened.ok && opened.problem === 'bad')) return { state: 'bad' }
-  const [page, profileId, lists, templates, vars, wording] = opened.content as Packed
-  const isTheirs = expected.profileId === undefined || profileId === expected.profileId
-  if (page !== expected.page || !isTheirs) return { state: 'bad' }
+  const [page, profileId, lists, templates, vars, wording, asOf = 0] = opened.content as Packed
+  if (page !== expected.page) return { state: 'bad' }
   const form: FormToken = {
     page,
     profileId,
     lists: new Map(lists.map(([name, joinable]) => [name, joinable === 1])),
     templates: new Set(templates),
     vars: new Set(vars),
+    asOf,
     wording,
   }
   return { state: opened.ok ? 'fresh' : 'stale', form, issuedAt: opened.issuedAt }

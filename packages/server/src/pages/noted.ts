@@ -2,9 +2,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { type Level, readLevel } from '../consent/levels.ts'
+import type { Refusing } from '../consent/refusals.ts'
 import type { Json } from '../platform/json.ts'
-import type { ProfileChange } from '../profiles/change.ts'
-import { findProfile } from '../profiles/read.ts'
 import { openDiskSpool } from './disk-spool.ts'
 import type { PageParts } from './parts.ts'
 
@@ -50,7 +49,9 @@ export function createNotedRefusals(parts: PageParts): NotedRefusals {
   async function record(line: Json): Promise<void> {
     const noted = line as unknown as Noted
     try {
-      await parts.profiles.change(await changeOf(parts, noted))
+      const { profileId, messageId } = noted
+      const { heard } = await parts.refusals.refuse({ profileId, messageId }, await refusingOf(parts, noted))
+      if (!heard) log.warn({ profile: profileId }, 'a noted opt-out is about nobody whom we know any more')
       failures = 0
     } catch (error) {
       await sql`select 1`.execute(db)
@@ -104,21 +105,13 @@ export function createNotedRefusals(parts: PageParts): NotedRefusals {
   }
 }
 
-/** Decided then, recorded now: what the person decided in between stays. */
-async function changeOf(parts: PageParts, noted: Noted): Promise<ProfileChange> {
-  const { db, lists, templates, settings } = parts
-  const at = new Date(noted.at)
-  const person = { kind: 'id', value: noted.profileId } as const
+/** It counts as made now: nobody knows what was decided while the database was away, and doubts go to the refusal. */
+async function refusingOf(parts: PageParts, noted: Noted): Promise<Refusing> {
+  const { lists, templates, settings } = parts
   const level = noted.level === 'oneclick' ? (await settings.get()).oneclick_level : readLevel(noted.level ?? '')
-  const [profile, listIds, left] = await Promise.all([
-    findProfile(db, person),
-    lists.find(noted.lists),
-    templates.byNames(noted.templates),
-  ])
-  const leaving = [...listIds.values()].filter((id) => !((profile?.lists.get(id) ?? at) > at))
+  const [listIds, left] = await Promise.all([lists.find(noted.lists), templates.byNames(noted.templates)])
+  const leaving = [...listIds.values()]
   return {
-    person,
-    create: false,
     act: {
       via: noted.via,
       evidence: 2,
@@ -127,9 +120,9 @@ async function changeOf(parts: PageParts, noted: Noted): Promise<ProfileChange> 
       ...(noted.userAgent === null ? {} : { userAgent: noted.userAgent }),
       url: noted.place,
       ...(noted.messageId === null ? {} : { messageId: noted.messageId }),
-      decidedAt: at,
+      decidedAt: new Date(noted.at),
     },
-    ...(level && level !== 'none' ? { level: { to: level, mode: 'tighten', refusedAt: at } } : {}),
+    ...(level && level !== 'none' ? { level: { to: level, mode: 'tighten' } } : {}),
     ...(leaving.length > 0 ? { lists: new Map(leaving.map((id) => [id, false])) } : {}),
     ...(left.size > 0
       ? { templates: new Map([...left.values()].map(({ id, publicName }) => [id, { out: true, name: publicName }])) }

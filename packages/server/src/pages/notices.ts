@@ -43,7 +43,17 @@ const NOTICES = {
   erased: {
     status: 200,
     title: 'Nothing is stored',
-    paragraphs: ['We hold no data about the person this link was made for, and write nothing to that address.'],
+    paragraphs: ['We hold no data about the person this link was made for.'],
+  },
+  refused: {
+    status: 200,
+    title: 'We will not write to this address',
+    paragraphs: ['It is kept in a form that nobody can read, for the case that somebody gives us the address again.'],
+  },
+  forgotten: {
+    status: 410,
+    title: 'We know nothing of this message any more',
+    paragraphs: ['There was nothing to switch off. Every message we send has a link of its own for stopping email.'],
   },
   unavailable: {
     status: 503,
@@ -108,6 +118,8 @@ export interface NoticeOptions {
   /** Offers a fresh confirmation link; where to ask for it. */
   freshAt?: string
   back?: string
+  /** Offers to have an address refused that nobody has; where to ask for it. */
+  refuseAt?: string
   /** The person's preference page. */
   choices?: string | null
   paragraph?: string
@@ -132,7 +144,8 @@ export async function notice(
     title,
     paragraphs: options.paragraph ? [options.paragraph, ...paragraphs] : paragraphs,
     fresh: options.freshAt !== undefined,
-    action: options.freshAt ?? `${basePath(parts.config.publicUrl)}${FRESH_LINK}`,
+    refuses: options.refuseAt !== undefined,
+    action: options.freshAt ?? options.refuseAt ?? `${basePath(parts.config.publicUrl)}${FRESH_LINK}`,
     asks: asksAddress === true,
     choices: options.choices ?? null,
     back: options.back ?? null,

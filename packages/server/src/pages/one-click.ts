@@ -18,8 +18,9 @@ export function registerOneClick(app: FastifyInstance, parts: PageParts, { noted
     const { profileId, messageId } = opened
     const { ip, userAgent } = posterOf(request)
     try {
-      await soonEnough(unsubscribe(profileId, messageId, ip, userAgent))
-      return sendText(reply, 200, 'You are unsubscribed.')
+      const isHeard = await soonEnough(unsubscribe(profileId, messageId, ip, userAgent))
+      if (isHeard) return sendText(reply, 200, 'You are unsubscribed.')
+      return sendText(reply, 410, 'We hold nothing about this message any more, so there was nothing to unsubscribe.')
     } catch (error) {
       const whose = { profileId, messageId, ip, userAgent: userAgent ?? null }
       const refused = { level: 'oneclick' as const, lists: [], templates: [], sms: false }
@@ -28,16 +29,16 @@ export function registerOneClick(app: FastifyInstance, parts: PageParts, { noted
     }
   })
 
+  /** @returns whether the refusal is in force: for the person, or for the address that the message went to */
   async function unsubscribe(
     profileId: number,
     messageId: number,
     ip: string,
     userAgent: string | undefined,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { oneclick_level: to } = await parts.settings.get()
-    await parts.profiles.change({
-      person: { kind: 'id', value: profileId },
-      create: false,
+    const link = { profileId, messageId }
+    const { heard } = await parts.refusals.refuse(link, {
       act: {
         via: 'one_click',
         evidence: 2,
@@ -49,5 +50,6 @@ export function registerOneClick(app: FastifyInstance, parts: PageParts, { noted
       },
       level: { to, mode: 'tighten' },
     })
+    return heard
   }
 }

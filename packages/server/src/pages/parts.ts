@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts'
+import type { Refusals } from '../consent/refusals.ts'
 import type { SigningKeys } from '../links/keys.ts'
 import type { Links } from '../links/links.ts'
 import type { Lists } from '../lists/lists.ts'
@@ -20,6 +21,7 @@ export interface PageParts {
   signingKeys: SigningKeys
   links: Links
   profiles: Pick<Profiles, 'change' | 'changeIn'>
+  refusals: Refusals
   lists: Pick<Lists, 'find' | 'ensure' | 'byIds'>
   templates: Pick<Templates, 'byName' | 'byNames' | 'byId' | 'save'>
   sends: Pick<Sends, 'sendIdOf'>

@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { findMoved } from '../profiles/moved.ts'
 import { type Answer, type Page, sendAnswer, sendPage } from './answer.ts'
 import type { BuiltIn } from './built-in.ts'
-import { onlyRefusals, readChoices } from './choices.ts'
+import { type Choices, onlyRefusals, readChoices } from './choices.ts'
 import { fieldOf, readForm } from './form.ts'
 import { openForm } from './form-token.ts'
 import type { NotedRefusals } from './noted.ts'
@@ -11,7 +12,7 @@ import { OPTOUT, type Reached, reachByHash, reachByMessage, reachByToken, type U
 import { type RefusingLink, refusalIn } from './refusal.ts'
 import { renderPreferences } from './render.ts'
 import { posterOf, searchOf } from './request.ts'
-import { saveChoices, undoSave } from './save.ts'
+import { type Poster, saveChoices, undoSave } from './save.ts'
 import { openSaved, type Saved, sealSaved } from './save-token.ts'
 import type { PageCache } from './store.ts'
 import type { Visit, WantedVisit } from './visit.ts'
@@ -61,7 +62,9 @@ export function registerPreferences(app: FastifyInstance, parts: PageParts, tool
     const found = await find(reach, request)
     if (!('visit' in found)) return sendPage(reply, found)
     const { reached, visit } = found
-    const saved = openSaved(parts.signingKeys, reached.saved, visit.person?.id ?? null, parts.clock.now())
+    if (isNobody(found))
+      return sendPage(reply, await notice(parts, tools.builtIn, 'erased', { refuseAt: reached.path }))
+    const saved = openSaved(parts.signingKeys, reached.saved, peopleOf(found), parts.clock.now())
     const after = saved && { saved, token: reached.saved! }
     return sendPage(
       reply,
@@ -95,18 +98,18 @@ export function registerPreferences(app: FastifyInstance, parts: PageParts, tool
       return notice(parts, tools.builtIn, 'unreadable', options)
     }
     const { fields } = posted
+    if (isNobody(found)) return refuseForNobody(reached, readChoices(fields), posterOf(request))
     const now = parts.clock.now()
-    const profileId = visit.person?.id ?? null
     const undo = fieldOf(fields, 'undo')
     if (undo !== null) {
-      const saved = openSaved(parts.signingKeys, undo, profileId, now)
+      const saved = openSaved(parts.signingKeys, undo, peopleOf(found), now)
       if (!saved) return { goTo: reached.path }
       return after(reached, await undoSave(parts, reached, visit, saved, posterOf(request)))
     }
-    const opened = openForm(parts.signingKeys, fieldOf(fields, '_fl'), { page: reached.page, profileId, now })
-    const wanted = readChoices(fields, opened.state === 'bad' ? undefined : opened.form)
-    if (opened.state === 'fresh') {
-      const form = { token: opened.form, issuedAt: opened.issuedAt }
+    const opened = openForm(parts.signingKeys, fieldOf(fields, '_fl'), { page: reached.page, now })
+    const form = opened.state !== 'bad' && (await isTheirs(opened.form.profileId, found)) ? opened.form : null
+    const wanted = readChoices(fields, form ?? undefined)
+    if (form && opened.state === 'fresh') {
       const saved = await saveChoices(parts, reached, visit, wanted, form, posterOf(request))
       // Only a page that tells the whole truth may be skipped: "saved" is all that a page elsewhere can say.
       const onward = saved.result === 'saved' && saved.stayed.length === 0 ? wanted.redirect : null
@@ -128,20 +131,55 @@ export function registerPreferences(app: FastifyInstance, parts: PageParts, tool
     return { goTo: `${reached.path}${reached.path.includes('?') ? '&' : '?'}saved=${token}` }
   }
 
+  /** Whether a form was rendered for the person of a page, or for somebody who became part of them since. */
+  async function isTheirs(profileId: number | null, found: { reached: Reached; visit: Visit }): Promise<boolean> {
+    if (peopleOf(found).includes(profileId)) return true
+    if (profileId === null || !found.visit.person) return false
+    return (await findMoved(parts.db, [profileId])).get(profileId)?.profileId === found.visit.person.id
+  }
+
   /** Who stands behind the link, or the page that says why nobody does. */
   async function find(reach: Reach, request: FastifyRequest): Promise<{ reached: Reached; visit: Visit } | Page> {
     const reached = await reach(request)
     if ('problem' in reached) {
       return notice(parts, tools.builtIn, reached.problem === 'expired' ? 'expired' : 'invalid')
     }
-    const visit = await tools.visits(wantedOf(reached))
+    const visit = await visitOf(reached)
     if (visit.pageRevision === null && !BUILT_IN_NAMES.has(reached.page)) {
       return notice(parts, tools.builtIn, 'unknown')
     }
-    if (!visit.person && reached.email === null) return notice(parts, tools.builtIn, 'erased')
     return { reached, visit }
   }
+
+  /** The person of the link, or the survivor of their merge, or else whoever has the address of the message now. */
+  async function visitOf(reached: Reached): Promise<Visit> {
+    const visit = await tools.visits(wantedOf(reached))
+    if (visit.person || reached.profileId === null || reached.messageId === null) return visit
+    const { profileId, messageId } = reached
+    const owner = await parts.refusals.ownerOf({ profileId, messageId })
+    return owner === null ? visit : tools.visits({ ...wantedOf(reached), profileId: owner })
+  }
+
+  /** A link of mail to somebody who was erased, and whose address nobody has: a refusal is kept with the address. */
+  async function refuseForNobody(reached: Reached, choices: Choices, poster: Poster): Promise<Page> {
+    const { profileId, messageId, path, place } = reached
+    const level = onlyRefusals(choices).level
+    if (level === null || profileId === null) return notice(parts, tools.builtIn, 'erased', { refuseAt: path })
+    const { ip, userAgent } = poster
+    const act = { via: 'hosted_page', evidence: 2, ip, url: place, ...(userAgent ? { userAgent } : {}) } as const
+    const seen = messageId === null ? act : { ...act, messageId }
+    const { heard } = await parts.refusals.refuse({ profileId, messageId }, { act: seen, level })
+    return notice(parts, tools.builtIn, heard ? 'refused' : 'forgotten')
+  }
 }
+
+const isNobody = ({ reached, visit }: { reached: Reached; visit: Visit }) => !visit.person && reached.email === null
+
+/** The person of a page, and the one that its link names, of whom they may be the survivor. */
+const peopleOf = ({ reached, visit }: { reached: Reached; visit: Visit }): Array<number | null> => [
+  visit.person?.id ?? null,
+  ...(visit.person ? [reached.profileId] : []),
+]
 
 const wantedOf = (reached: Reached): WantedVisit => ({
   profileId: reached.profileId ?? 0,

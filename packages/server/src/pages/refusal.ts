@@ -23,9 +23,8 @@ export async function refusalIn(
 ): Promise<Refusal | null> {
   const posted = await readForm(request.body as Buffer | null, request.headers['content-type'] ?? '')
   if (!posted.ok || fieldOf(posted.fields, 'undo') !== null) return null
-  const expected = { page, profileId: linked ?? undefined, now: parts.clock.now() }
-  const opened = openForm(parts.signingKeys, fieldOf(posted.fields, '_fl'), expected)
-  const form = opened.state === 'bad' ? null : opened.form
+  const opened = openForm(parts.signingKeys, fieldOf(posted.fields, '_fl'), { page, now: parts.clock.now() })
+  const form = opened.state === 'bad' || (linked !== null && opened.form.profileId !== linked) ? null : opened.form
   const profileId = linked ?? form?.profileId ?? null
   const refused = onlyRefusals(readChoices(posted.fields, form ?? undefined))
   if (profileId === null || !refusesAnything(refused)) return null

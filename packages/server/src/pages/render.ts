@@ -59,9 +59,9 @@ function renderOwn(parts: PageParts, page: StoredPage, view: PreferenceView): st
   const { reached, visit, now, stale } = view
   const { person } = visit
   const optoutUrl =
-    reached.messageId === null || !person
+    reached.messageId === null || reached.profileId === null
       ? null
-      : parts.links.optoutPage({ messageId: reached.messageId, profileId: person.id })
+      : parts.links.optoutPage({ messageId: reached.messageId, profileId: reached.profileId })
   const env = { now: now.getTime() / 1000, timeZone: view.settings.timezone }
   const html = page.template.render(ownPageData(view, optoutUrl), env)
   const members = visit.lists.filter(({ name, member }) => stale?.lists.get(name) ?? member).map(({ name }) => name)
@@ -86,6 +86,7 @@ function renderOwn(parts: PageParts, page: StoredPage, view: PreferenceView): st
         lists: new Map([...offer.lists].map((name) => [name, joinable(name)])),
         templates: offer.templates,
         vars: new Set([...offer.vars].filter((name) => page.html.includes(`vars[${name}]`))),
+        asOf: person?.decided ?? 0,
         wording: page.wordingId ? { id: page.wordingId } : null,
       },
       now,

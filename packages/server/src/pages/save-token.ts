@@ -18,6 +18,8 @@ export type SaveResult =
 export interface Saved {
   profileId: number
   result: SaveResult
+  /** `decided` of the person with what this save refused: taking it back lifts nothing that was refused later. */
+  decided: number
   /** Level before. */
   was: Level
   changedLevel: boolean
@@ -35,6 +37,7 @@ export interface Saved {
 /** A save that changed nothing. */
 export const NOTHING_SAVED = {
   result: 'saved',
+  decided: 0,
   changedLevel: false,
   joined: [],
   left: [],
@@ -56,10 +59,11 @@ type Packed = [
   templates: Array<[string, boolean]>,
   stayed: string[],
   smsWas: Saved['smsWas'],
+  decided?: number,
 ]
 
 export function sealSaved(keys: SigningKeys, saved: Saved, now: Date): string {
-  const { profileId, result, was, changedLevel, joined, left, templates, stayed, smsWas } = saved
+  const { profileId, result, decided, was, changedLevel, joined, left, templates, stayed, smsWas } = saved
   const content: Packed = [
     profileId,
     result,
@@ -70,25 +74,31 @@ export function sealSaved(keys: SigningKeys, saved: Saved, now: Date): string {
     templates,
     stayed,
     smsWas,
+    decided,
   ]
   const stamp = { issuedAt: now, expiresAt: new Date(now.getTime() + UNDO_WITHIN), id: newTokenId() }
   return seal(keys, 'undo', content as Json, stamp)
 }
 
-/** Null for anything that is not such a token of this person, or too old. */
+/**
+ * Null for anything that is not such a token of one of these people, or too old.
+ *
+ * @param people the person of a page, and the one that its link names, of whom they may be the survivor
+ */
 export function openSaved(
   keys: SigningKeys,
   token: string | null,
-  profileId: number | null,
+  people: ReadonlyArray<number | null>,
   now: Date,
-): (Saved & { id: string; issuedAt: Date }) | null {
+): (Saved & { id: string }) | null {
   const opened = token === null ? null : openToken(keys, 'undo', token, now)
   if (!opened?.ok) return null
-  const [owner, result, was, changedLevel, joined, left, templates, stayed, smsWas] = opened.content as Packed
-  if (owner !== profileId) return null
-  const { id, issuedAt } = opened
+  const [profileId, result, was, changedLevel, joined, left, templates, stayed, smsWas, decided = 0] =
+    opened.content as Packed
+  if (!people.includes(profileId)) return null
+  const { id } = opened
   const level = LEVELS[was] ?? 'none'
-  return { profileId, result, was: level, changedLevel, joined, left, templates, stayed, smsWas, id, issuedAt }
+  return { profileId, result, decided, was: level, changedLevel, joined, left, templates, stayed, smsWas, id }
 }
 
 /** Whether anything could be taken back. */

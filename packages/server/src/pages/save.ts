@@ -1,13 +1,14 @@
 import { keepWording } from '../consent/ledger.ts'
 import { isWeaker } from '../consent/levels.ts'
+import { onlyRefusing } from '../consent/refusals.ts'
 import { parseAddress } from '../profiles/address.ts'
 import type { Act, ChangeOutcome, PersonRef, ProfileChange } from '../profiles/change.ts'
 import { askForAddress } from './address-change.ts'
 import { aftermath } from './aftermath.ts'
+import { type Also, applyChange } from './apply.ts'
 import { type Choices, NO_CHOICES } from './choices.ts'
 import { mailConfirmation } from './confirmation-mail.ts'
 import type { FormToken } from './form-token.ts'
-import { type Applied, applyNewest } from './newest.ts'
 import type { PageParts } from './parts.ts'
 import type { Reached } from './reach.ts'
 import { NOTHING_SAVED, type Saved } from './save-token.ts'
@@ -19,38 +20,40 @@ export interface Poster {
   userAgent: string | undefined
 }
 
-/** Saves what somebody chose on a preference page reached by a signed link, and says what came of it. */
+/**
+ * Saves what somebody chose on a preference page reached by a signed link, and says what came of it.
+ *
+ * @param form null: a form that is too old or not ours, of which only refusals are left
+ */
 export async function saveChoices(
   parts: PageParts,
   reached: Reached,
   visit: Visit,
   choices: Choices,
-  form: { token: FormToken; issuedAt: Date } | null,
+  form: FormToken | null,
   poster: Poster,
 ): Promise<Saved> {
   const { person } = visit
-  const proves = !addressChanged(visit)
-  // A link that went to an address which is no longer the person's proves nothing about their mailbox of today.
+  const proves = provesMailbox(reached, visit)
+  const permitted = proves ? choices : withoutPermissions(choices)
   const withheld = !proves && choices.level && isWeaker(choices.level.to, person?.level ?? 'none')
-  const level = withheld ? null : choices.level
-  const since = form?.issuedAt ?? new Date(0)
-  const act: Act = {
-    ...actOf(reached, poster),
-    ...(choices.optsIn && form ? await wordingOf(parts, form.token) : {}),
-  }
   const change: ProfileChange = {
-    person: personOf(reached),
+    person: personOf(reached, visit),
     create: reached.email !== null,
-    act,
-    ...(level ? { level: { ...level, unlessRefusedAfter: since } } : {}),
-    ...(await listsOf(parts, choices.lists)),
-    ...(await templatesOf(parts, choices.templates)),
+    act: {
+      ...actOf(reached, poster, proves),
+      ...(choices.optsIn && form ? await wordingOf(parts, form) : {}),
+    },
+    asOf: form?.asOf ?? 0,
+    ...(permitted.level && !withheld ? { level: permitted.level } : {}),
+    ...(await listsOf(parts, permitted.lists)),
+    ...(await templatesOf(parts, permitted.templates)),
     ...(choices.vars.size > 0 ? { vars: Object.fromEntries(choices.vars) } : {}),
     ...(choices.leavesSms ? { sms: { marketing: 'opt-out' } } : {}),
   }
-  const also = await aftermath(parts, reached, visit, choices)
-  const { outcome, stayed } = await applyNewest(parts, change, since, also)
-  const saved = await savedOf(parts, visit, choices, outcome, stayed)
+  const also = [...refusedElsewhere(parts, reached, change), ...(await aftermath(parts, reached, visit, permitted))]
+  const outcome = await applyChange(parts, change, also)
+  const saved = await savedOf(parts, visit, permitted, outcome)
   const unproven = withheld || (outcome.ok && outcome.levelOutcome === 'needs_confirmation')
   if (unproven && outcome.ok && person?.email) {
     const sent = await mailConfirmation(parts, outcome.profileId, person.email)
@@ -62,12 +65,12 @@ export async function saveChoices(
   return saved
 }
 
-/** Takes a save back, unless something newer has been decided since. Works once. */
+/** Takes a save back, and nothing that was refused by another act, before or after it. Works once. */
 export async function undoSave(
   parts: PageParts,
   reached: Reached,
   visit: Visit,
-  saved: Saved & { id: string; issuedAt: Date },
+  saved: Saved & { id: string },
   poster: Poster,
 ): Promise<Saved> {
   const back: Choices = {
@@ -79,31 +82,35 @@ export async function undoSave(
     ]),
     templates: new Map(saved.templates.map(([name, out]) => [name, out])),
   }
+  const act = { ...actOf(reached, poster, provesMailbox(reached, visit)), reason: 'undo', tokenId: saved.id }
   const change: ProfileChange = {
     person: { kind: 'id', value: saved.profileId },
     create: false,
-    act: { ...actOf(reached, poster), reason: 'undo', tokenId: saved.id },
-    ...(back.level ? { level: { ...back.level, unlessRefusedAfter: saved.issuedAt } } : {}),
+    act,
+    asOf: saved.decided,
+    ...(back.level ? { level: back.level } : {}),
     ...(await listsOf(parts, back.lists)),
     ...(await templatesOf(parts, back.templates)),
     ...(saved.smsWas ? { sms: { marketing: saved.smsWas.was ?? undefined } } : {}),
     spend: { id: saved.id, purpose: 'undo' },
   }
-  const also = await aftermath(parts, reached, visit, back)
-  const { outcome, stayed } = await applyNewest(parts, change, saved.issuedAt, also)
-  const undone = await savedOf(parts, visit, back, outcome, stayed)
+  const outcome = await applyChange(parts, change, await aftermath(parts, reached, visit, back))
+  const undone = await savedOf(parts, visit, back, outcome)
   // A second press finds everything as the first one left it.
   const result = undone.result === 'saved' ? 'undone' : undone.result
   return { ...NOTHING_SAVED, profileId: undone.profileId, was: undone.was, stayed: undone.stayed, result }
 }
 
-const personOf = (reached: Reached): PersonRef =>
-  reached.email !== null ? { kind: 'email', value: reached.email } : { kind: 'id', value: reached.profileId! }
+const personOf = (reached: Reached, { person }: Visit): PersonRef =>
+  reached.email !== null
+    ? { kind: 'email', value: reached.email }
+    : { kind: 'id', value: person?.id ?? reached.profileId! }
 
-function actOf(reached: Reached, poster: Poster): Act {
+/** What a page is reached by proves no more than its link does. */
+function actOf(reached: Reached, poster: Poster, proves: boolean): Act {
   return {
     via: 'hosted_page',
-    evidence: 2,
+    evidence: proves ? 2 : 0,
     listSource: 'hosted_page',
     ip: poster.ip,
     ...(poster.userAgent ? { userAgent: poster.userAgent.slice(0, 500) } : {}),
@@ -117,9 +124,34 @@ async function wordingOf(parts: PageParts, { wording }: FormToken): Promise<Pick
   return { wordingId: 'id' in wording ? wording.id : await keepWording(parts.db, wording.text, parts.clock.now()) }
 }
 
-function addressChanged({ message, person }: Visit): boolean {
-  if (!message || !person?.email) return false
-  return parseAddress(message.address)?.lookup !== parseAddress(person.email)?.lookup
+/**
+ * Whether a link proves that its holder has the person's mailbox: one that was mailed to an address which is no longer
+ * the person's proves nothing about their mailbox of today.
+ */
+function provesMailbox(reached: Reached, { message, person }: Visit): boolean {
+  if (reached.messageId === null || !person?.email) return true
+  return message !== null && parseAddress(message.address)?.lookup === parseAddress(person.email)?.lookup
+}
+
+/** The part of choices that permits nothing. */
+function withoutPermissions(choices: Choices): Choices {
+  return {
+    ...choices,
+    lists: new Map([...choices.lists].filter(([, stays]) => !stays)),
+    templates: new Map([...choices.templates].filter(([, stays]) => !stays)),
+  }
+}
+
+/** What is refused holds for whoever has the address of the message now, too. */
+function refusedElsewhere({ refusals }: PageParts, reached: Reached, change: ProfileChange): Also[] {
+  const { profileId, messageId } = reached
+  const refusing = profileId === null || messageId === null ? null : onlyRefusing(change)
+  if (!refusing) return []
+  return [
+    async (tx, outcome) => {
+      await refusals.elsewhere(tx, { profileId: profileId!, messageId }, refusing, outcome.profileId)
+    },
+  ]
 }
 
 /** Lists that a form may join are made when they do not exist; others are only ever left. */
@@ -141,35 +173,32 @@ async function templatesOf(parts: PageParts, wanted: Choices['templates']): Prom
   }
 }
 
-async function savedOf(
-  parts: PageParts,
-  visit: Visit,
-  choices: Choices,
-  outcome: ChangeOutcome,
-  stayed: Applied['stayed'],
-): Promise<Saved> {
+async function savedOf(parts: PageParts, visit: Visit, choices: Choices, outcome: ChangeOutcome): Promise<Saved> {
   const { person } = visit
-  const was = person?.level ?? 'none'
-  if (!outcome.ok) return { ...NOTHING_SAVED, profileId: person?.id ?? 0, was }
+  if (!outcome.ok) return { ...NOTHING_SAVED, profileId: person?.id ?? 0, was: person?.level ?? 'none' }
+  const { stayed } = outcome
   const [lists, templates] = await Promise.all([
     parts.lists.byIds([...outcome.joined, ...outcome.left, ...stayed.lists]),
-    stayed.templates.length > 0 ? parts.templates.byNames([...choices.templates.keys()]) : [],
+    outcome.templates.size + stayed.templates.length > 0 ? parts.templates.byNames([...choices.templates.keys()]) : [],
   ])
   const nameOf = (id: number) => lists.get(id)?.name ?? ''
-  const stayedTemplates = [...templates].flatMap(([name, { id }]) => (stayed.templates.includes(id) ? [name] : []))
-  const outs = new Set(person?.templateOptouts.map(({ name }) => name))
   const smsBefore = person?.sms.marketing ?? null
   return {
     profileId: outcome.profileId,
     result: outcome.levelOutcome === 'superseded' ? 'superseded' : 'saved',
-    was,
+    decided: outcome.decided,
+    was: outcome.levelBefore,
     changedLevel: outcome.levelOutcome === 'applied',
     joined: outcome.joined.map(nameOf),
     left: outcome.left.map(nameOf),
-    templates: [...choices.templates]
-      .filter(([name, keeps]) => keeps === outs.has(name) && !stayedTemplates.includes(name))
-      .map(([name, keeps]): [string, boolean] => [name, !keeps]),
-    stayed: [...stayed.lists.map(nameOf), ...stayedTemplates],
+    templates: [...templates].flatMap(([name, { id }]): Array<[string, boolean]> => {
+      const out = outcome.templates.get(id)
+      return out === undefined ? [] : [[name, out]]
+    }),
+    stayed: [
+      ...stayed.lists.map(nameOf),
+      ...[...templates].flatMap(([name, { id }]) => (stayed.templates.includes(id) ? [name] : [])),
+    ],
     smsWas: choices.leavesSms && smsBefore !== 'opt-out' ? { was: smsBefore } : null,
   }
 }

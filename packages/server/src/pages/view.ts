@@ -59,7 +59,7 @@ export function builtInData(view: PreferenceView, keys: SigningKeys): Data {
   const lists = visit.lists
     .filter(({ offered }) => offered)
     .map(({ name, label, member }) => ({ name, label, member: view.stale?.lists.get(name) ?? member }))
-  const base = { page: reached.page, profileId: person?.id ?? null }
+  const base = { page: reached.page, profileId: person?.id ?? null, asOf: person?.decided ?? 0 }
   const nothing: FormToken = { ...base, lists: new Map(), templates: new Set(), vars: new Set(), wording: null }
   const choices: FormToken = {
     ...nothing,

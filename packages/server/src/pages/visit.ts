@@ -6,7 +6,7 @@ import type { Queryable } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { shardOfId, shardOfKey } from '../platform/shard.ts'
 import { parseAddress } from '../profiles/address.ts'
-import type { Via } from '../profiles/change.ts'
+import type { Via, Wishes } from '../profiles/change.ts'
 
 /** Everything a preference page may show of the person behind a link. */
 export interface Visit {
@@ -26,7 +26,9 @@ export interface Visitor {
   level: Level
   levelAt: Date | null
   levelVia: Via | null
-  refusedAt: Date | null
+  /** Number of the newest refusal of any kind, and of mail. */
+  decided: number
+  refusals: Wishes['refusals']
   complainedAt: Date | null
   optoutAt: Date | null
   vars: JsonObject
@@ -64,7 +66,8 @@ interface Row {
   level: number
   level_at: Date | null
   level_via: string | null
-  refused_at: Date | null
+  decided: number
+  refusals: Wishes['refusals']
   complained_at: Date | null
   optout_at: Date | null
   vars: JsonObject
@@ -87,7 +90,7 @@ export function createVisits(db: Queryable): (wanted: WantedVisit) => Promise<Vi
 
 async function readVisits(db: Queryable, wanted: WantedVisit[]): Promise<Visit[]> {
   const { rows } = await sql<Row>`
-    select p.id, p.email, p.level, p.level_at, p.level_via, p.refused_at, p.complained_at, p.optout_at, p.vars,
+    select p.id, p.email, p.level, p.level_at, p.level_via, p.decided, p.refusals, p.complained_at, p.optout_at, p.vars,
       p.sms, a.state,
       (select json_agg(json_build_array(l.name, l.public_name, j.list_id is not null, l.is_primary)
           order by coalesce(nullif(l.public_name, ''), l.name))
@@ -95,7 +98,10 @@ async function readVisits(db: Queryable, wanted: WantedVisit[]): Promise<Visit[]
         left join list_member j on j.shard = p.shard and j.profile_id = p.id and j.list_id = l.id
         where l.type = 'normal' and (l.is_primary or j.list_id is not null)) as lists,
       (select json_agg(json_build_array(o.template_id, ot.name, o.public_name) order by ot.name)
-        from template_optout o join template ot on ot.id = o.template_id and ot.deleted_at is null
+        from template_optout o cross join lateral (
+          select name from template one
+          where one.deleted_at is null and (one.id = o.template_id or one.public_name = o.public_name)
+          order by one.id = o.template_id desc limit 1) ot
         where o.shard = p.shard and o.profile_id = p.id) as outs,
       m.kind as message_kind, m.address as message_address,
       t.id as template_id, t.name as template_name, r.fields ->> 'public_name' as template_label,
@@ -105,9 +111,11 @@ async function readVisits(db: Queryable, wanted: WantedVisit[]): Promise<Visit[]
       ${wanted.map((one) => shardOfId(one.messageId ?? 0))}::smallint[],
       ${wanted.map((one) => one.messageId)}::bigint[], ${wanted.map((one) => one.page)}::text[])
       with ordinality as w(shard, profile_id, message_shard, message_id, page, n)
-    left join profile p on p.shard = w.shard and p.id = w.profile_id
+    left join profile_moved v on v.shard = w.shard and v.id = w.profile_id
+    left join profile p on p.id = coalesce(v.profile_id, w.profile_id)
+      and p.shard = (coalesce(v.profile_id, w.profile_id) & 63)::smallint
     left join address a on a.shard = p.shard and a.address = lower(p.email)
-    left join message m on m.shard = w.message_shard and m.id = w.message_id and m.profile_id = w.profile_id
+    left join message m on m.shard = w.message_shard and m.id = w.message_id
     left join template t on t.id = m.template_id and t.deleted_at is null
     left join template_revision r on r.id = t.revision_id
     order by n`.execute(db)
@@ -156,7 +164,8 @@ function visitorOf(row: Row, id: number): Visitor {
     level: levelOf(row.level),
     levelAt: row.level_at,
     levelVia: row.level_via as Via | null,
-    refusedAt: row.refused_at,
+    decided: row.decided,
+    refusals: row.refusals,
     complainedAt: row.complained_at,
     optoutAt: row.optout_at,
     vars: row.vars,

@@ -24,14 +24,13 @@ const isVolley = (query: CompiledQuery): query is Volley => 'volley' in query
  * Runs statements one after the other in a single round trip. Each sees what those before it did; when one fails,
  * the first failure is thrown.
  */
-export async function inOneTrip<A, B>(
+export async function inOneTrip<Rows extends readonly unknown[]>(
   q: Queryable,
-  first: RawBuilder<A>,
-  second: RawBuilder<B>,
-): Promise<[QueryResult<A>, QueryResult<B>]> {
-  const volley = [first.compile(q), second.compile(q)]
+  ...statements: { [index in keyof Rows]: RawBuilder<Rows[index]> }
+): Promise<{ [index in keyof Rows]: QueryResult<Rows[index]> }> {
+  const volley = statements.map((statement) => statement.compile(q))
   const { rows } = await q.executeQuery<unknown>({ ...volley[0]!, volley } as Volley)
-  return rows as [QueryResult<A>, QueryResult<B>]
+  return rows as { [index in keyof Rows]: QueryResult<Rows[index]> }
 }
 
 /**

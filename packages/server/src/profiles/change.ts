@@ -70,8 +70,10 @@ export interface Cause {
   flows: number[]
   /** How the person got onto the list that began the chain: what a later flow may do rests on that. */
   origin?: ListSource
-  /** When the chain began (ISO 8601): a refusal after this moment is newer than anything the chain may do. */
+  /** When the chain began (ISO 8601). */
   at?: string
+  /** `decided` of the person before the chain began: it lifts no refusal with a higher number. Missing: unknown. */
+  asOf?: number
 }
 
 /**
@@ -82,6 +84,12 @@ export interface ProfileChange {
   /** Create the profile when nobody is found. Default true. Never by `id`, `sid` or `cookie`. */
   create?: boolean
   act: Act
+  /**
+   * What was known when the person decided: `decided` of the profile as it was read for the link, form or signal that
+   * led here; 0 when that is unknown. Nothing that was refused under a higher number is permitted again by this change.
+   * Left out: the decision is made by this very call.
+   */
+  asOf?: number
   /** Keys to add or replace. */
   keys?: Partial<Record<KeyKind, string>>
   /** What to do when a key belongs to somebody else. Default `error`. */
@@ -91,8 +99,8 @@ export interface ProfileChange {
   /** List id → join (true) or leave (false). */
   lists?: ReadonlyMap<number, boolean>
   level?: LevelChange
-  /** Template id → out (true) or back in (false). `name` is what the person saw. */
-  templates?: ReadonlyMap<number, { out: boolean; name: string | null }>
+  /** Template id → out (true) or back in (false), with its public name, under which others of the same name go too. */
+  templates?: ReadonlyMap<number, { out: boolean; name: string }>
   /** A spam report: the level becomes at least `basic` and the report is remembered. */
   complaint?: true
   /** What a delivery taught about the address it went to. */
@@ -112,22 +120,18 @@ export interface LevelChange {
    * `set`: as the caller says. `tighten`: never weaker than now. `loosen`: never stricter than now.
    */
   mode: 'set' | 'tighten' | 'loosen'
-  /**
-   * A weakening is dropped as `superseded` when the person or an operator refused mail after this moment (an opt-in
-   * token's minting, a form's rendering, a flow's trigger): the newest human decision wins.
-   */
-  unlessRefusedAfter?: Date
-  /**
-   * When a refusal was made that is recorded only now: the database was away. It is dropped as `superseded` when email
-   * was switched on after that moment.
-   */
-  refusedAt?: Date
 }
 
-/** Ways by which a human being, not an automaton, refuses mail. */
-export const HUMAN: ReadonlySet<Via> = new Set(['api', 'hosted_page', 'one_click', 'mailto', 'complaint', 'ui'])
+/** Ways by which something happens by itself. What comes by any other way is somebody's refusal, if it refuses. */
+const AUTOMATIC: ReadonlySet<Via> = new Set(['flow', 'bounce', 'purchase', 'system'])
 
-/** What became of a level change. `needs_confirmation`: the proof does not suffice for why the person left. */
+/** Whether a human being acts: the person, or somebody who answers for it. */
+export const isHuman = ({ via }: Pick<Act, 'via'>): boolean => !AUTOMATIC.has(via)
+
+/**
+ * What became of a level change. `superseded`: the person, or somebody who answers for it, refused mail later.
+ * `needs_confirmation`: the proof does not suffice for why the person left.
+ */
 export type LevelOutcome = 'applied' | 'noop' | 'superseded' | 'needs_confirmation'
 
 /** What became of a change. */
@@ -139,39 +143,68 @@ export type ChangeOutcome =
       level: Level
       /** Null when the change did not speak of the level. */
       levelOutcome: LevelOutcome | null
+      /** Level before the change, and everything refused by it: what taking it back leads to. */
+      levelBefore: Level
+      /** Number of the person's newest refusal, those of this change included. */
+      decided: number
       /** Ids of lists really joined and really left. */
       joined: number[]
       left: number[]
+      /** Ids of templates really left (true) or taken up again (false). */
+      templates: Map<number, boolean>
+      /** Ids of lists and templates that stay left: the refusal is newer, or not for this act to lift. */
+      stayed: { lists: number[]; templates: number[] }
     }
   | { ok: false; problem: 'not_found' | 'token_used' }
   | { ok: false; problem: 'key_conflict'; kind: KeyKind }
   | { ok: false; problem: 'invalid_email'; email: string }
 
+/** A refusal of one thing: when and how, and its number in the order of all decisions. */
+export interface Refusal {
+  at: Date
+  via: Via
+  /** Refusals by automata have 0: any human decision is newer. */
+  number: number
+}
+
+/** Refusals that have no row of their own. */
+export type RefusedSubject = 'level' | 'pixel' | 'sms:marketing' | 'sms:transactional'
+
+/** What a person, or the owner of an address, wants and refuses. */
+export interface Wishes {
+  level: Level
+  levelAt: Date | null
+  levelVia: Via | null
+  /** Newest refusal of mail by the person or an operator, even one that left the level as it was: for people to read. */
+  refusedAt: Date | null
+  complainedAt: Date | null
+  /** Numbers of the newest refusals. What was never refused is missing. */
+  refusals: { readonly [subject in RefusedSubject]?: number }
+  /** Number of the newest refusal of any kind; 0: there was none. */
+  decided: number
+  /** Lists that the person left, by name: the name outlives the list. */
+  listsLeft: ReadonlyMap<string, Refusal>
+  /** Templates that the person left, by id, with the public name that stands for their successors. */
+  templateOptouts: ReadonlyMap<number, Refusal & { name: string }>
+  sms: { marketing?: string; transactional?: string }
+  pixelConsent: string | null
+}
+
 /** A person as the database holds them. */
-export interface ProfileState {
+export interface ProfileState extends Wishes {
   shard: number
   id: number
   /** First spelling; null for a person without an address. */
   email: string | null
   /** Every other key. */
   keys: Partial<Record<KeyKind, string>>
-  level: Level
-  levelAt: Date | null
-  levelVia: Via | null
-  /** Newest refusal of mail by the person or an operator, even one that left the level as it was. */
-  refusedAt: Date | null
-  complainedAt: Date | null
   vars: JsonObject
-  sms: { marketing?: string; transactional?: string }
-  pixelConsent: string | null
   createdAt: Date
   signupAt: Date | null
   loginAt: Date | null
   optoutAt: Date | null
   /** List id → time joined. */
   lists: Map<number, Date>
-  /** Template ids that the person left. */
-  templateOptouts: Set<number>
   /** Head of this person's chain in the consent ledger. */
   ledgerHead: Buffer | null
   /** Eight random bytes that make the handed-out ids (`sid`, `cookie`) unguessable. */

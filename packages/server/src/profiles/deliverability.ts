@@ -42,7 +42,7 @@ export async function applyDeliverability(
     person.ledger.push({ ...entry, subject: 'deliverability', from, to: news.state, event, act })
     if (news.state === 'hardbounce') {
       const payload = { address: news.address, messageId: act.messageId ?? null }
-      person.signals.push(signalOf(person.after.id, 'hardbounce', '', payload, act, now))
+      person.signals.push(signalOf(person.after, 'hardbounce', '', payload, plan.change, now))
     }
   }
 }

@@ -5,7 +5,9 @@ import { coalesce } from '../platform/coalesce.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import { applyChanges } from './apply.ts'
+import type { Belongings } from './belongings.ts'
 import type { ChangeOutcome, ProfileChange } from './change.ts'
+import { type OwnerlessAddress, refuseForAddress } from './refuse-for-address.ts'
 import { WriteConflict } from './working.ts'
 
 /** The one door by which profiles change. */
@@ -16,6 +18,8 @@ export interface Profiles {
   changeAll(changes: readonly ProfileChange[]): Promise<ChangeOutcome[]>
   /** Applies changes inside a transaction of the caller's, which must be ready to run again on `isWriteConflict`. */
   changeIn(tx: Tx, changes: readonly ProfileChange[]): Promise<ChangeOutcome[]>
+  /** Keeps a refusal with an address that nobody has, in a transaction of the caller's which has locked the address. */
+  refuseForAddress(tx: Tx, address: OwnerlessAddress, change: Omit<ProfileChange, 'person' | 'create'>): Promise<void>
 }
 
 export interface ProfilesParts {
@@ -24,6 +28,8 @@ export interface ProfilesParts {
   settings: SettingsCache
   lists: Pick<Lists, 'byIds'>
   hash: AddressHash
+  /** What becomes of the rows of every subject when people are merged or erased. */
+  belongings: readonly Belongings[]
 }
 
 /** Most changes in one transaction. */
@@ -33,14 +39,19 @@ const LANES = 1
 const ATTEMPTS = 5
 
 /** Opens the door. */
-export function createProfiles({ db, clock, settings, lists, hash }: ProfilesParts): Profiles {
-  const changeIn = async (tx: Tx, changes: readonly ProfileChange[]) =>
-    applyChanges(tx, changes, { now: clock.now(), settings: await settings.get(tx), lists, hash })
+export function createProfiles({ db, clock, settings, lists, hash, belongings }: ProfilesParts): Profiles {
+  const context = async (tx: Tx) => ({ now: clock.now(), settings: await settings.get(tx), lists, hash, belongings })
+  const changeIn = async (tx: Tx, changes: readonly ProfileChange[]) => applyChanges(tx, changes, await context(tx))
 
   const changeAll = (changes: readonly ProfileChange[]) =>
     retrying(() => db.transaction().execute((tx) => changeIn(tx, changes)))
 
-  return { changeIn, changeAll, change: coalesce(changeAll, { atOnce: LANES, size: BATCH }) }
+  return {
+    changeIn,
+    changeAll,
+    refuseForAddress: async (tx, address, change) => refuseForAddress(tx, address, change, await context(tx)),
+    change: coalesce(changeAll, { atOnce: LANES, size: BATCH }),
+  }
 }
 
 /** Whether a transaction failed only because of another one, and may be run again. */

@@ -1,84 +1,68 @@
 import { sql } from 'kysely'
-import { stricter } from '../consent/levels.ts'
+import type { LedgerEntry } from '../consent/ledger.ts'
 import type { Tx } from '../platform/database.ts'
 import { shardOfKey } from '../platform/shard.ts'
-import { keyText } from './read.ts'
-import { type Remembered, readRemembered, recall } from './remember.ts'
-import { type ApplyContext, type People, type Plan, personId, type Working } from './working.ts'
+import type { ProfileState } from './change.ts'
+import type { Memory } from './remember.ts'
+import { strictest } from './wishes.ts'
+import type { Working } from './working.ts'
 
 /**
- * Addresses that come to life again bring back the level their owner left behind.
+ * An address is somebody's again: its memory becomes part of what they refuse. From now on it is lifted like anything
+ * else that they refused.
  *
- * @param remembered what is known of those who come to be by these changes, by `hash` in hexadecimal digits
+ * @param namesOf names of lists that the person is on, by id
  */
+export function withMemory(
+  state: ProfileState,
+  { wishes }: Memory,
+  namesOf: ReadonlyMap<number, { name: string }>,
+  entry: Pick<LedgerEntry, 'addressHmac' | 'at'>,
+): { state: ProfileState; ledger: LedgerEntry[] } {
+  const united = { ...state, ...strictest(state, wishes) }
+  const act = { via: 'system', evidence: 0, reason: 'the address was known before' } as const
+  const base = { profileId: state.id, ...entry, recordedAt: entry.at, event: 'inherited', act } as const
+  const ledger: LedgerEntry[] = []
+  const note = (subject: string, from: string | null, to: string | null) => {
+    if (from !== to) ledger.push({ ...base, subject, from, to })
+  }
+  note('level', state.level, united.level)
+  note('pixel', state.pixelConsent, united.pixelConsent)
+  for (const channel of ['marketing', 'transactional'] as const) {
+    note(`sms:${channel}`, state.sms[channel] ?? null, united.sms[channel] ?? null)
+  }
+  for (const template of united.templateOptouts.keys()) {
+    if (!state.templateOptouts.has(template)) note(`template:${template}`, 'in', 'out')
+  }
+  const lists = withoutLeft(united, namesOf)
+  for (const list of state.lists.keys()) if (!lists.has(list)) note(`list:${list}`, 'member', null)
+  return { state: { ...united, lists }, ledger }
+}
+
+/** Memberships without those that were left, by name. */
+export function withoutLeft(
+  { lists, listsLeft }: Pick<ProfileState, 'lists' | 'listsLeft'>,
+  namesOf: ReadonlyMap<number, { name: string }>,
+): ProfileState['lists'] {
+  if (listsLeft.size === 0) return lists
+  return new Map([...lists].filter(([list]) => !listsLeft.has(namesOf.get(list)?.name ?? '')))
+}
+
+/** Gives a person what is remembered of an address that they have now. */
 export async function inherit(
   tx: Tx,
-  plans: readonly Plan[],
-  people: People,
-  owners: ReadonlyMap<string, number>,
-  remembered: ReadonlyMap<string, Remembered>,
-  context: ApplyContext,
-): Promise<void> {
-  const gained = gainedAddresses(plans, people, owners)
-  const hmacs = [...gained.keys()].map(context.hash)
-  const more = hmacs.length > 0 ? readRemembered((await recall(hmacs).execute(tx)).rows) : remembered
-  if (remembered.size + more.size === 0) return
-  const coming = new Map(gained)
-  for (const plan of plans) {
-    const id = personId(plan, owners)
-    const person = id === null || plan.problem ? undefined : people.get(id)
-    if (!person) continue
-    if (person.isNew && plan.key?.kind === 'email') coming.set(plan.key.value, person)
-  }
-  for (const [address, person] of coming) {
-    const hmac = context.hash(address).toString('hex')
-    const found = remembered.get(hmac) ?? more.get(hmac)
-    if (found) await inheritFrom(tx, person, found, address, context)
-  }
-}
-
-/** Addresses that nobody holds and somebody is given by a change. */
-function gainedAddresses(
-  plans: readonly Plan[],
-  people: People,
-  owners: ReadonlyMap<string, number>,
-): Map<string, Working> {
-  const gained = new Map<string, Working>()
-  for (const plan of plans) {
-    const id = personId(plan, owners)
-    const person = id === null || plan.problem ? undefined : people.get(id)
-    if (!person) continue
-    for (const key of plan.keys) if (key.kind === 'email' && !owners.has(keyText(key))) gained.set(key.value, person)
-  }
-  return gained
-}
-
-async function inheritFrom(
-  tx: Tx,
   person: Working,
-  found: Remembered,
-  address: string,
-  { now }: ApplyContext,
+  memory: Memory,
+  address: { lookup: string; hmac: Buffer },
+  namesOf: ReadonlyMap<number, { name: string }>,
+  now: Date,
 ): Promise<void> {
-  const { after } = person
-  person.recalled = found
-  const level = stricter(after.level, found.level)
-  if (level !== after.level) {
-    const act = { via: 'system', evidence: 0, reason: 'remembered from before the erasure' } as const
-    const entry = { profileId: after.id, addressHmac: found.addressHmac, at: now, recordedAt: now, act }
-    person.ledger.push({ ...entry, subject: 'level', from: after.level, to: level, event: 'inherited' })
-  }
-  person.after = {
-    ...after,
-    level,
-    levelAt: level === after.level ? after.levelAt : now,
-    complainedAt: after.complainedAt ?? found.complainedAt,
-    refusedAt: after.refusedAt ?? found.refusedAt,
-    templateOptouts: new Set([...after.templateOptouts, ...found.templateOptouts]),
-  }
-  if (found.deliverability) {
-    await sql`insert into address (shard, address, state, since)
-      values (${shardOfKey('email', address)}, ${address}, ${found.deliverability}, ${now})
-      on conflict do nothing`.execute(tx)
-  }
+  person.recalled = memory
+  const { state, ledger } = withMemory(person.after, memory, namesOf, { addressHmac: address.hmac, at: now })
+  person.after = state
+  person.ledger.push(...ledger)
+  if (memory.deliverability === null) return
+  await sql`insert into address (shard, address, state, since)
+    values (${shardOfKey('email', address.lookup)}, ${address.lookup}, ${memory.deliverability}, ${now})
+    on conflict do nothing`.execute(tx)
 }

@@ -4,8 +4,9 @@ import type { Queryable } from '../platform/database.ts'
 import { shardOfId, shardOfKey } from '../platform/shard.ts'
 import { inOneTrip } from '../platform/together.ts'
 import { parseAddress } from './address.ts'
-import type { KeyKind, PersonRef, ProfileState, Via } from './change.ts'
+import type { KeyKind, PersonRef, ProfileState, Refusal, Via } from './change.ts'
 import { carries, idInside } from './ids.ts'
+import { findMoved, survivorOf } from './moved.ts'
 import type { ProfileTable } from './tables.ts'
 
 /** A lookup key as it is stored: addresses in their lookup form. */
@@ -21,7 +22,10 @@ export function storedKey(kind: KeyKind, value: string): StoredKey | null {
   return address && { kind, value: address.lookup }
 }
 
-/** Finds people; null where nobody is found. One or two statements, however many are wanted. */
+/**
+ * Finds people; null where nobody is found. Who was merged is found as the survivor. Two statements, however many are
+ * wanted, and two more for ids that nobody has any more.
+ */
 export async function findProfiles(q: Queryable, refs: readonly PersonRef[]): Promise<Array<ProfileState | null>> {
   const ids = await findIds(q, refs)
   const states = await loadStates(
@@ -29,10 +33,18 @@ export async function findProfiles(q: Queryable, refs: readonly PersonRef[]): Pr
     ids.filter((id) => id !== null),
     false,
   )
+  const gone = ids.filter((id) => id !== null && !states.has(id)) as number[]
+  const moved = await findMoved(q, gone)
+  if (moved.size > 0) {
+    const survivors = [...moved.values()].map(({ profileId }) => profileId)
+    for (const [id, state] of await loadStates(q, survivors, false)) states.set(id, state)
+  }
   return refs.map((ref, index) => {
     const id = ids[index]
-    const state = id === null || id === undefined ? undefined : states.get(id)
-    return state && answers(state, ref) ? state : null
+    if (id === null || id === undefined) return null
+    const state = states.get(id)
+    if (state) return answers(state, ref) ? state : null
+    return states.get(survivorOf(moved, ref, id) ?? 0) ?? null
   })
 }
 
@@ -81,7 +93,8 @@ export async function findOwners(q: Queryable, keys: readonly StoredKey[]): Prom
 
 interface LoadedRow extends ProfileTable {
   lists: Array<[number, string]> | null
-  templates: number[] | null
+  left: Array<[name: string, at: string, via: string, number: number]> | null
+  templates: Array<[id: number, name: string, at: string, via: string, number: number]> | null
 }
 
 /**
@@ -110,7 +123,9 @@ const lockRows = (ids: readonly number[]) => sql`
 
 const readRows = (ids: readonly number[]): RawBuilder<LoadedRow> => sql<LoadedRow>`
     select p.*, ${LISTS},
-      (select json_agg(t.template_id) from template_optout t
+      (select json_agg(json_build_array(l.list_name, l.left_at, l.via, l.number)) from list_left l
+        where l.shard = p.shard and l.profile_id = p.id) as left,
+      (select json_agg(json_build_array(t.template_id, t.public_name, t.at, t.via, t.number)) from template_optout t
         where t.shard = p.shard and t.profile_id = p.id) as templates
     from unnest(${ids.map(shardOfId)}::smallint[], ${ids}::bigint[]) as w(shard, id)
     join profile p using (shard, id)`
@@ -118,21 +133,42 @@ const readRows = (ids: readonly number[]): RawBuilder<LoadedRow> => sql<LoadedRo
 /** What messages may say about a person: enough to write to them, and no more, as campaigns read it by the million. */
 export type ProfileFacts = Pick<
   ProfileState,
-  'id' | 'email' | 'keys' | 'level' | 'vars' | 'pixelConsent' | 'createdAt' | 'signupAt' | 'loginAt' | 'lists' | 'salt'
+  | 'id'
+  | 'email'
+  | 'keys'
+  | 'level'
+  | 'decided'
+  | 'vars'
+  | 'pixelConsent'
+  | 'createdAt'
+  | 'signupAt'
+  | 'loginAt'
+  | 'lists'
+  | 'salt'
 >
 
 /** A row of `FACTS`, or of `FACTS` and `LISTS`. */
 export interface FactsRow
   extends Pick<
     ProfileTable,
-    'id' | 'email' | 'keys' | 'level' | 'vars' | 'pixel_consent' | 'created_at' | 'signup_at' | 'login_at' | 'salt'
+    | 'id'
+    | 'email'
+    | 'keys'
+    | 'level'
+    | 'decided'
+    | 'vars'
+    | 'pixel_consent'
+    | 'created_at'
+    | 'signup_at'
+    | 'login_at'
+    | 'salt'
   > {
   lists?: Array<[number, string]> | null
 }
 
 /** Columns of a profile `p`. */
 const FACTS = sql.raw(
-  'p.id, p.email, p.keys, p.level, p.vars, p.pixel_consent, p.created_at, p.signup_at, p.login_at, p.salt',
+  'p.id, p.email, p.keys, p.level, p.decided, p.vars, p.pixel_consent, p.created_at, p.signup_at, p.login_at, p.salt',
 )
 const LISTS = sql.raw(`(select json_agg(json_build_array(m.list_id, m.joined_at)) from list_member m
   where m.shard = p.shard and m.profile_id = p.id) as lists`)
@@ -146,6 +182,7 @@ export function factsOf(row: FactsRow): ProfileFacts {
     email: row.email,
     keys: row.keys as ProfileState['keys'],
     level: levelOf(row.level),
+    decided: row.decided,
     vars: row.vars,
     pixelConsent: row.pixel_consent,
     createdAt: row.created_at,
@@ -156,19 +193,28 @@ export function factsOf(row: FactsRow): ProfileFacts {
   }
 }
 
-/** Facts by id; people who are gone are missing. */
+/** Facts by the id asked for, which of merged people leads to the survivor's; people who are gone are missing. */
 export async function readFacts(
   q: Queryable,
   ids: readonly number[],
   withLists: boolean,
 ): Promise<Map<number, ProfileFacts>> {
   if (ids.length === 0) return new Map()
-  const { rows } = await sql<FactsRow>`
-    select ${factColumns(withLists)}
+  const { rows } = await sql<FactsRow & { asked: number }>`
+    select ${factColumns(withLists)}, w.id as asked
     from unnest(${ids.map(shardOfId)}::smallint[], ${ids}::bigint[]) as w(shard, id)
-    join profile p using (shard, id)`.execute(q)
-  return new Map(rows.map((row) => [row.id, factsOf(row)]))
+    left join profile_moved v using (shard, id)
+    join profile p on p.id = coalesce(v.profile_id, w.id)
+      and p.shard = (coalesce(v.profile_id, w.id) & 63)::smallint`.execute(q)
+  return new Map(rows.map((row) => [row.asked, factsOf(row)]))
 }
+
+/** A refusal as JSON brings it. */
+export const refusalOf = (at: string, via: string, number: number): Refusal => ({
+  at: new Date(at),
+  via: via as Via,
+  number,
+})
 
 function stateOf(row: LoadedRow): ProfileState {
   return {
@@ -181,6 +227,8 @@ function stateOf(row: LoadedRow): ProfileState {
     levelVia: row.level_via as Via | null,
     refusedAt: row.refused_at,
     complainedAt: row.complained_at,
+    decided: row.decided,
+    refusals: row.refusals,
     vars: row.vars,
     sms: row.sms as ProfileState['sms'],
     pixelConsent: row.pixel_consent,
@@ -189,7 +237,8 @@ function stateOf(row: LoadedRow): ProfileState {
     loginAt: row.login_at,
     optoutAt: row.optout_at,
     lists: new Map((row.lists ?? []).map(([id, at]) => [id, new Date(at)])),
-    templateOptouts: new Set(row.templates ?? []),
+    listsLeft: new Map((row.left ?? []).map(([name, ...left]) => [name, refusalOf(...left)])),
+    templateOptouts: new Map((row.templates ?? []).map(([id, name, ...left]) => [id, { name, ...refusalOf(...left) }])),
     ledgerHead: row.ledger_head,
     salt: row.salt,
   }

@@ -2,9 +2,12 @@ import { sql } from 'kysely'
 import type { Tx } from '../platform/database.ts'
 import { shardOfKey } from '../platform/shard.ts'
 import type { ChangeOutcome, ProfileChange, ProfileState } from './change.ts'
-import { mergeStates, removeMerged } from './merge.ts'
+import { removeOwnRows } from './erase.ts'
+import { inherit } from './inherit.ts'
+import { mergeStates } from './merge.ts'
+import { noteMoved } from './moved.ts'
 import { keyText, type StoredKey, storedKey } from './read.ts'
-import { keysOf, remember } from './remember.ts'
+import { keysOf, leaveBehind, lockAddresses, noteReturned, readMemories, recall } from './remember.ts'
 import { type ApplyContext, entryOf, hmacOf, type People, type Plan, type Working, WriteConflict } from './working.ts'
 import { claimKeys, releaseKeys } from './write.ts'
 
@@ -29,7 +32,7 @@ export async function takeKeys(
     await mergeInto(tx, person, other, owners, plan.change, context)
   }
   for (const key of wanted) {
-    if (!holds(person.after, key)) await replaceKey(tx, person, key, owners)
+    if (!holds(person.after, key)) await replaceKey(tx, person, key, owners, context)
   }
   return null
 }
@@ -39,18 +42,28 @@ function holds(state: ProfileState, key: StoredKey): boolean {
   return held !== null && held !== undefined && (held === key.value || storedKey(key.kind, held)?.value === key.value)
 }
 
+/**
+ * Gives a person a key in place of the one they have of its kind. What they refused stays with an address that they
+ * leave, and what was refused for the new one comes to them.
+ */
 async function replaceKey(
   tx: Tx,
   person: Working,
   key: StoredKey & { display: string },
   owners: Map<string, number>,
+  context: ApplyContext,
 ): Promise<void> {
   const { after } = person
   const held = key.kind === 'email' ? after.email : (after.keys[key.kind] ?? null)
   const old = held === null ? null : storedKey(key.kind, held)
+  if (key.kind === 'email') {
+    const addresses = old ? [old.value, key.value] : [key.value]
+    await lockAddresses(addresses.map(context.hash)).execute(tx)
+  }
   if (old) {
     await releaseKeys(tx, [old])
     owners.delete(keyText(old))
+    if (old.kind === 'email') await leaveBehind(tx, context.hash(old.value), after, context.now)
   }
   if (owners.get(keyText(key)) !== after.id) {
     const { rows } = await claimKeys([{ key, profileId: after.id }]).execute(tx)
@@ -62,8 +75,20 @@ async function replaceKey(
       on conflict (shard, kind, value) do update set profile_id = excluded.profile_id`.execute(tx)
   }
   const { display } = key
-  if (key.kind === 'email') person.after = { ...after, email: display }
-  else person.after = { ...after, keys: { ...after.keys, [key.kind]: display } }
+  if (key.kind === 'email') {
+    person.after = { ...after, email: display }
+    await recallFor(tx, person, key.value, context)
+  } else person.after = { ...after, keys: { ...after.keys, [key.kind]: display } }
+}
+
+/** An address that was remembered is somebody's again. */
+async function recallFor(tx: Tx, person: Working, lookup: string, context: ApplyContext): Promise<void> {
+  const hmac = context.hash(lookup)
+  const memory = readMemories((await recall([hmac]).execute(tx)).rows).get(hmac.toString('hex'))
+  if (!memory) return
+  const namesOf = await context.lists.byIds([...person.after.lists.keys()], tx)
+  await inherit(tx, person, memory, { lookup, hmac }, namesOf, context.now)
+  await noteReturned(tx, [{ hmac, profileId: person.after.id }])
 }
 
 async function mergeInto(
@@ -74,16 +99,29 @@ async function mergeInto(
   change: ProfileChange,
   context: ApplyContext,
 ): Promise<void> {
-  const merged = mergeStates(person.after, other.after)
+  const namesOf = await context.lists.byIds([...person.after.lists.keys(), ...other.after.lists.keys()], tx)
+  const merged = mergeStates(person.after, other.after, namesOf)
   const addressHmac = hmacOf(merged, context)
   const entry = entryOf(merged, 'profile', 'merged', change, addressHmac, context.now)
   person.ledger.push({ ...entry, note: `profile ${other.after.id} became part of this one` })
   if (merged.level !== person.after.level) {
     person.ledger.push({ ...entry, subject: 'level', from: person.after.level, to: merged.level })
   }
+  for (const list of person.after.lists.keys()) {
+    if (merged.lists.has(list)) continue
+    person.ledger.push({ ...entry, subject: `list:${list}`, from: 'member', note: 'the other one left it' })
+  }
+  for (const template of merged.templateOptouts.keys()) {
+    if (person.after.templateOptouts.has(template)) continue
+    person.ledger.push({ ...entry, subject: `template:${template}`, from: 'in', to: 'out' })
+  }
   person.after = merged
   other.isGone = true
-  await removeMerged(tx, merged, other.after)
+  for (const { merge } of context.belongings) {
+    await merge(tx, { from: other.after.id, to: merged.id, now: context.now })
+  }
+  await removeOwnRows(tx, other.after.id)
+  await noteMoved(tx, other.after, merged.id, context.now)
   for (const [text, id] of owners) if (id === other.after.id) owners.set(text, merged.id)
   const keys = keysOf(other.after)
   await sql`
@@ -96,6 +134,6 @@ async function mergeInto(
   await releaseKeys(tx, lost)
   for (const key of lost) {
     owners.delete(keyText(key))
-    if (key.kind === 'email') await remember(tx, key.value, other.after, context.hash(key.value), context.now)
+    if (key.kind === 'email') await leaveBehind(tx, context.hash(key.value), other.after, context.now)
   }
 }

@@ -4,10 +4,13 @@ import type { Lists } from '../lists/lists.ts'
 import { shardOfId } from '../platform/shard.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { NewSignal } from '../signals/emit.ts'
+import type { Belongings } from './belongings.ts'
 import type { ChangeOutcome, KeyKind, ProfileChange, ProfileState } from './change.ts'
 import { idInside } from './ids.ts'
+import { type Moved, survivorOf } from './moved.ts'
 import { keyText, type StoredKey, storedKey } from './read.ts'
-import type { Remembered } from './remember.ts'
+import type { Memory } from './remember.ts'
+import { NO_WISHES } from './wishes.ts'
 import type { Written } from './write.ts'
 
 /** What applying changes needs besides the transaction. */
@@ -16,6 +19,8 @@ export interface ApplyContext {
   settings: Settings
   lists: Pick<Lists, 'byIds'>
   hash: AddressHash
+  /** What every subject does with its rows about people who are merged or erased. */
+  belongings: readonly Belongings[]
 }
 
 /** Thrown when another writer was faster in a way that a fresh attempt settles; `profiles.change` retries by itself. */
@@ -26,6 +31,10 @@ export interface Plan {
   change: ProfileChange
   /** The stored form of the key that names the person; null for ids. */
   key: StoredKey | null
+  /** The person's number, where they are named by one: who was merged is the survivor. Null: nobody, or named by key. */
+  id: number | null
+  /** The name stands for somebody who was merged away: it was checked against them. */
+  isRedirected: boolean
   /** Keys to give to the person. */
   keys: Array<StoredKey & { display: string }>
   problem: ChangeOutcome | null
@@ -38,9 +47,8 @@ export interface Working extends Written {
   isNew: boolean
   /** Erased or merged away: nothing is written back. */
   isGone: boolean
-  /** What was remembered of their address from before an erasure. */
-  recalled: Remembered | null
-  templateNames: Map<number, string | null>
+  /** What was remembered of their address. */
+  recalled: Memory | null
 }
 
 export type People = Map<number, Working>
@@ -48,7 +56,7 @@ export type People = Map<number, Working>
 /** Reads the keys of a change. */
 export function planOf(change: ProfileChange): Plan {
   const { person } = change
-  const plan: Plan = { change, key: null, keys: [], problem: null }
+  const plan: Plan = { change, key: null, id: idIn(change), isRedirected: false, keys: [], problem: null }
   const invalid = (email: string): Plan => ({ ...plan, problem: { ok: false, problem: 'invalid_email', email } })
   if (person.kind !== 'id' && person.kind !== 'sid' && person.kind !== 'cookie') {
     plan.key = storedKey(person.kind, person.value)
@@ -75,9 +83,7 @@ export function keysWanted(plans: readonly Plan[]): StoredKey[] {
 
 /** A person ready to be changed. */
 export function working(state: ProfileState, isNew: boolean): Working {
-  const act = { via: 'system', evidence: 0 } as const
-  const before = isNew ? null : state
-  const written = { before, after: state, act, templateNames: new Map<number, string | null>() }
+  const written = { before: isNew ? null : state, after: state }
   return { ...written, ledger: [], signals: [], isNew, isGone: false, recalled: null }
 }
 
@@ -94,30 +100,36 @@ export function newState(id: number, { change, key }: Plan, now: Date, salt: Buf
     id,
     email: key?.kind === 'email' ? text : null,
     keys: key && key.kind !== 'email' ? { [key.kind]: text } : {},
-    level: 'none',
-    levelAt: null,
-    levelVia: null,
-    refusedAt: null,
-    complainedAt: null,
+    ...NO_WISHES,
     vars: {},
-    sms: {},
-    pixelConsent: null,
     createdAt: now,
     signupAt: null,
     loginAt: null,
     optoutAt: null,
     lists: new Map(),
-    templateOptouts: new Set(),
     ledgerHead: null,
     salt,
   }
 }
 
-/** The id a plan speaks of, as far as its name tells. */
-export function personId({ change: { person }, key }: Plan, owners: ReadonlyMap<string, number>): number | null {
+/** The number inside a reference, unchecked. */
+function idIn({ person }: ProfileChange): number | null {
   if (person.kind === 'id') return person.value
-  if (person.kind === 'sid' || person.kind === 'cookie') return idInside(person.kind, person.value)
-  return key ? (owners.get(keyText(key)) ?? null) : null
+  return person.kind === 'sid' || person.kind === 'cookie' ? idInside(person.kind, person.value) : null
+}
+
+/** Has plans that name people who were merged speak of the survivors. */
+export function redirect(plans: readonly Plan[], moved: ReadonlyMap<number, Moved>): void {
+  for (const plan of plans) {
+    if (plan.id === null || !moved.has(plan.id)) continue
+    plan.id = survivorOf(moved, plan.change.person, plan.id)
+    plan.isRedirected = true
+  }
+}
+
+/** The id a plan speaks of, as far as its name tells. */
+export function personId({ id, key }: Plan, owners: ReadonlyMap<string, number>): number | null {
+  return id ?? (key ? (owners.get(keyText(key)) ?? null) : null)
 }
 
 /** A ledger entry about a profile as a whole. */

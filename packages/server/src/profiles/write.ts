@@ -2,26 +2,23 @@ import { type RawBuilder, sql } from 'kysely'
 import { rankOf } from '../consent/levels.ts'
 import type { Tx } from '../platform/database.ts'
 import { SHARDS, shardOfId, shardOfKey } from '../platform/shard.ts'
-import type { Act, KeyKind, ProfileState } from './change.ts'
+import type { KeyKind, ProfileState, Refusal } from './change.ts'
 import type { StoredKey } from './read.ts'
 
 /** A profile before (null: new) and after its changes. */
 export interface Written {
   before: ProfileState | null
   after: ProfileState
-  /** The last act on it, for tombstones. */
-  act: Act
-  templateNames: ReadonlyMap<number, string | null>
 }
 
 /**
  * The statements that write profiles back; what did not change is not written. No two touch the same row, so that they
  * may run as one (platform/together.ts).
  */
-export function profileWrites(all: readonly Written[], now: Date): Array<RawBuilder<unknown>> {
+export function profileWrites(all: readonly Written[]): Array<RawBuilder<unknown>> {
   const changed = all.filter(({ before, after }) => before === null || differs(before, after))
   const profiles = changed.length > 0 ? [upsert(changed.map(({ after }) => after))] : []
-  return [...profiles, ...membershipWrites(all, now), ...templateOptoutWrites(all, now)]
+  return [...profiles, ...membershipWrites(all), ...leavingWrites(all), ...templateOptoutWrites(all)]
 }
 
 const PLAIN = [
@@ -29,9 +26,11 @@ const PLAIN = [
   'level',
   'levelAt',
   'levelVia',
+  'decided',
   'refusedAt',
   'complainedAt',
   'pixelConsent',
+  'createdAt',
   'signupAt',
   'loginAt',
   'optoutAt',
@@ -40,7 +39,7 @@ const PLAIN = [
 
 function differs(before: ProfileState, after: ProfileState): boolean {
   if (PLAIN.some((field) => before[field] !== after[field])) return true
-  return (['keys', 'vars', 'sms'] as const).some(
+  return (['keys', 'vars', 'sms', 'refusals'] as const).some(
     (field) => before[field] !== after[field] && JSON.stringify(before[field]) !== JSON.stringify(after[field]),
   )
 }
@@ -48,12 +47,13 @@ function differs(before: ProfileState, after: ProfileState): boolean {
 function upsert(states: readonly ProfileState[]): RawBuilder<unknown> {
   const column = <T>(read: (state: ProfileState) => T) => states.map(read)
   return sql`
-    insert into profile (shard, id, email, keys, level, level_at, level_via, refused_at, complained_at, vars, sms,
-      pixel_consent, created_at, signup_at, login_at, optout_at, ledger_head, salt)
+    insert into profile (shard, id, email, keys, level, level_at, level_via, decided, refusals, refused_at,
+      complained_at, vars, sms, pixel_consent, created_at, signup_at, login_at, optout_at, ledger_head, salt)
     select * from unnest(
       ${column((s) => s.shard)}::smallint[], ${column((s) => s.id)}::bigint[], ${column((s) => s.email)}::text[],
       ${column((s) => JSON.stringify(s.keys))}::json[], ${column((s) => rankOf(s.level))}::smallint[],
       ${column((s) => s.levelAt)}::timestamptz[], ${column((s) => s.levelVia)}::text[],
+      ${column((s) => s.decided)}::bigint[], ${column((s) => JSON.stringify(s.refusals))}::json[],
       ${column((s) => s.refusedAt)}::timestamptz[], ${column((s) => s.complainedAt)}::timestamptz[],
       ${column((s) => JSON.stringify(s.vars))}::json[], ${column((s) => JSON.stringify(s.sms))}::json[],
       ${column((s) => s.pixelConsent)}::text[], ${column((s) => s.createdAt)}::timestamptz[],
@@ -61,27 +61,19 @@ function upsert(states: readonly ProfileState[]): RawBuilder<unknown> {
       ${column((s) => s.optoutAt)}::timestamptz[], ${column((s) => s.ledgerHead)}::bytea[],
       ${column((s) => s.salt)}::bytea[])
     on conflict (shard, id) do update set email = excluded.email, keys = excluded.keys, level = excluded.level,
-      level_at = excluded.level_at, level_via = excluded.level_via, refused_at = excluded.refused_at,
-      complained_at = excluded.complained_at, vars = excluded.vars, sms = excluded.sms,
-      pixel_consent = excluded.pixel_consent, signup_at = excluded.signup_at, login_at = excluded.login_at,
+      level_at = excluded.level_at, level_via = excluded.level_via, decided = excluded.decided,
+      refusals = excluded.refusals, refused_at = excluded.refused_at, complained_at = excluded.complained_at, vars = excluded.vars, sms = excluded.sms,
+      pixel_consent = excluded.pixel_consent, created_at = excluded.created_at, signup_at = excluded.signup_at, login_at = excluded.login_at,
       optout_at = excluded.optout_at, ledger_head = excluded.ledger_head`
 }
 
-function membershipWrites(all: readonly Written[], now: Date): Array<RawBuilder<unknown>> {
+function membershipWrites(all: readonly Written[]): Array<RawBuilder<unknown>> {
   const joined: Array<{ id: number; list: number; at: Date }> = []
-  const back: Array<{ id: number; list: number }> = []
-  const left: Array<{ id: number; list: number; via: string }> = []
-  for (const { before, after, act } of all) {
+  const left: Array<{ id: number; list: number }> = []
+  for (const { before, after } of all) {
     if (before?.lists === after.lists) continue
-    for (const [list, at] of after.lists) {
-      if (before?.lists.has(list)) continue
-      joined.push({ id: after.id, list, at })
-      // Somebody new has left nothing yet.
-      if (before) back.push({ id: after.id, list })
-    }
-    for (const list of before?.lists.keys() ?? []) {
-      if (!after.lists.has(list)) left.push({ id: after.id, list, via: act.via })
-    }
+    for (const [list, at] of after.lists) if (!before?.lists.has(list)) joined.push({ id: after.id, list, at })
+    for (const list of before?.lists.keys() ?? []) if (!after.lists.has(list)) left.push({ id: after.id, list })
   }
   const writes: Array<RawBuilder<unknown>> = []
   if (joined.length > 0) {
@@ -91,50 +83,70 @@ function membershipWrites(all: readonly Written[], now: Date): Array<RawBuilder<
         ${joined.map((row) => row.at)}::timestamptz[])
       on conflict do nothing`)
   }
-  if (back.length > 0) writes.push(removeListRows('list_left', back))
   if (left.length > 0) {
-    writes.push(removeListRows('list_member', left))
     writes.push(sql`
-      insert into list_left select shard, profile_id, list_id, ${now}, via
-      from unnest(${left.map((row) => shardOfId(row.id))}::smallint[], ${left.map((row) => row.id)}::bigint[],
-        ${left.map((row) => row.list)}::int[], ${left.map((row) => row.via)}::text[])
-        as r(shard, profile_id, list_id, via)
-      on conflict (shard, profile_id, list_id) do update set left_at = excluded.left_at, via = excluded.via`)
+      delete from list_member m using unnest(${left.map((row) => shardOfId(row.id))}::smallint[],
+        ${left.map((row) => row.id)}::bigint[], ${left.map((row) => row.list)}::int[]) as r(shard, profile_id, list_id)
+      where m.shard = r.shard and m.profile_id = r.profile_id and m.list_id = r.list_id`)
   }
   return writes
 }
 
-const removeListRows = (table: 'list_left' | 'list_member', gone: ReadonlyArray<{ id: number; list: number }>) => sql`
-      delete from ${sql.table(table)} m using unnest(${gone.map((row) => shardOfId(row.id))}::smallint[],
-        ${gone.map((row) => row.id)}::bigint[], ${gone.map((row) => row.list)}::int[]) as r(shard, profile_id, list_id)
-      where m.shard = r.shard and m.profile_id = r.profile_id and m.list_id = r.list_id`
+/** Refusals that appeared or became newer, and those that are lifted, of one kind. */
+function changedRefusals<Key, One extends Refusal>(
+  all: readonly Written[],
+  of: (state: ProfileState) => ReadonlyMap<Key, One>,
+): { kept: Array<[id: number, key: Key, refusal: One]>; lifted: Array<[id: number, key: Key]> } {
+  const kept: Array<[number, Key, One]> = []
+  const lifted: Array<[number, Key]> = []
+  for (const { before, after } of all) {
+    const [was, is] = [before && of(before), of(after)]
+    if (was === is) continue
+    for (const [key, refusal] of is) if (was?.get(key)?.number !== refusal.number) kept.push([after.id, key, refusal])
+    for (const key of was?.keys() ?? []) if (!is.has(key)) lifted.push([after.id, key])
+  }
+  return { kept, lifted }
+}
 
-function templateOptoutWrites(all: readonly Written[], now: Date): Array<RawBuilder<unknown>> {
-  const out: Array<{ id: number; template: number; name: string | null; via: string }> = []
-  const back: Array<{ id: number; template: number }> = []
-  for (const { before, after, act, templateNames } of all) {
-    if (before?.templateOptouts === after.templateOptouts) continue
-    for (const template of after.templateOptouts) {
-      if (before?.templateOptouts.has(template)) continue
-      out.push({ id: after.id, template, name: templateNames.get(template) ?? null, via: act.via })
-    }
-    for (const template of before?.templateOptouts ?? []) {
-      if (!after.templateOptouts.has(template)) back.push({ id: after.id, template })
-    }
-  }
+function leavingWrites(all: readonly Written[]): Array<RawBuilder<unknown>> {
+  const { kept, lifted } = changedRefusals(all, (state) => state.listsLeft)
   const writes: Array<RawBuilder<unknown>> = []
-  if (out.length > 0) {
+  if (kept.length > 0) {
     writes.push(sql`
-      insert into template_optout select shard, profile_id, template_id, public_name, ${now}, via
-      from unnest(${out.map((row) => shardOfId(row.id))}::smallint[], ${out.map((row) => row.id)}::bigint[],
-        ${out.map((row) => row.template)}::int[], ${out.map((row) => row.name)}::text[],
-        ${out.map((row) => row.via)}::text[]) as r(shard, profile_id, template_id, public_name, via)
-      on conflict do nothing`)
+      insert into list_left (shard, profile_id, list_name, left_at, via, number)
+      select * from unnest(${kept.map(([id]) => shardOfId(id))}::smallint[], ${kept.map(([id]) => id)}::bigint[],
+        ${kept.map(([, name]) => name)}::text[], ${kept.map(([, , { at }]) => at)}::timestamptz[],
+        ${kept.map(([, , { via }]) => via)}::text[], ${kept.map(([, , { number }]) => number)}::bigint[])
+      on conflict (shard, profile_id, list_name) do update set left_at = excluded.left_at, via = excluded.via,
+        number = excluded.number`)
   }
-  if (back.length > 0) {
+  if (lifted.length > 0) {
     writes.push(sql`
-      delete from template_optout t using unnest(${back.map((row) => shardOfId(row.id))}::smallint[],
-        ${back.map((row) => row.id)}::bigint[], ${back.map((row) => row.template)}::int[])
+      delete from list_left l using unnest(${lifted.map(([id]) => shardOfId(id))}::smallint[],
+        ${lifted.map(([id]) => id)}::bigint[], ${lifted.map(([, name]) => name)}::text[])
+        as r(shard, profile_id, list_name)
+      where l.shard = r.shard and l.profile_id = r.profile_id and l.list_name = r.list_name`)
+  }
+  return writes
+}
+
+function templateOptoutWrites(all: readonly Written[]): Array<RawBuilder<unknown>> {
+  const { kept, lifted } = changedRefusals(all, (state) => state.templateOptouts)
+  const writes: Array<RawBuilder<unknown>> = []
+  if (kept.length > 0) {
+    writes.push(sql`
+      insert into template_optout (shard, profile_id, template_id, public_name, at, via, number)
+      select * from unnest(${kept.map(([id]) => shardOfId(id))}::smallint[], ${kept.map(([id]) => id)}::bigint[],
+        ${kept.map(([, template]) => template)}::int[], ${kept.map(([, , { name }]) => name)}::text[],
+        ${kept.map(([, , { at }]) => at)}::timestamptz[], ${kept.map(([, , { via }]) => via)}::text[],
+        ${kept.map(([, , { number }]) => number)}::bigint[])
+      on conflict (shard, profile_id, template_id) do update set at = excluded.at, via = excluded.via,
+        number = excluded.number`)
+  }
+  if (lifted.length > 0) {
+    writes.push(sql`
+      delete from template_optout t using unnest(${lifted.map(([id]) => shardOfId(id))}::smallint[],
+        ${lifted.map(([id]) => id)}::bigint[], ${lifted.map(([, template]) => template)}::int[])
         as r(shard, profile_id, template_id)
       where t.shard = r.shard and t.profile_id = r.profile_id and t.template_id = r.template_id`)
   }

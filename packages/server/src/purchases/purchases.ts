@@ -142,6 +142,7 @@ async function recordIn(
       source: act.via,
       evidence: act.evidence,
       cause: null,
+      asOf: changed.decided,
       occurredAt: order.at,
       dedupeKey: `purchase:${purchase.id}`,
     },

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Queryable } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
+import { idsOf } from '../profiles/moved.ts'
 import type { EnqueueOutcome, EnqueueRequest } from './enqueue.ts'
 
 /** A guard against writing too often: one message of this template to this person under this name in a span. */
@@ -40,12 +41,12 @@ export async function applyLimits(
 
 async function findEarlier(q: Queryable, request: EnqueueRequest, limit: SendLimit, now: Date): Promise<number | null> {
   const { rows } = await sql<{ id: number }>`
-    select id from message
-    where shard = ${shardOfId(request.profileId)} and profile_id = ${request.profileId}
-      and template_id = ${request.template.id} and limit_name = ${limit.name}
+    select m.id
+    from ${idsOf(request.profileId)} whose join message m on m.shard = whose.shard and m.profile_id = whose.id
+    where template_id = ${request.template.id} and limit_name = ${limit.name}
       and coalesce(scheduled_for, created_at) > ${new Date(now.getTime() - limit.within)}
       and state not in ('suppressed', 'cancelled', 'failed')
-    order by id desc limit 1`.execute(q)
+    order by m.id desc limit 1`.execute(q)
   return rows[0]?.id ?? null
 }
 

@@ -45,8 +45,10 @@ export interface MessageTable {
   revision_id: number | null
   kind: MessageKind
   origin: MessageOrigin
-  /** As the caller spelled it. */
+  /** As the caller spelled it; empty once its person was erased. */
   address: string
+  /** Keyed hash of the address of somebody who was erased: old links refuse mail for it. */
+  address_hmac: Buffer | null
   vars: JsonObject
   options: SendOptions
   /** What caused it: a purchase, a flow's run. */

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
+import { idsOf } from '../profiles/moved.ts'
 import type { MessageState } from './message-table.ts'
 
 /** A message as its sender may ask about it. */
@@ -45,17 +46,18 @@ export async function readSend(q: Queryable, messageId: number, now: Date): Prom
 /** The newest messages to a person, those that went out and those that wait, newest first. */
 export async function recentSends(q: Queryable, profileId: number, limit: number): Promise<SendRecord[]> {
   const { rows } = await sql<SendRecord>`
-    select ${RECORD} from message m join template t on t.id = m.template_id
-    where m.shard = ${shardOfId(profileId)} and m.profile_id = ${profileId} and m.kind <> 'campaign'
-    order by m.id desc limit ${limit}`.execute(q)
+    select ${RECORD} from ${idsOf(profileId)} whose join message m on m.shard = whose.shard and m.profile_id = whose.id
+    join template t on t.id = m.template_id
+    where m.kind <> 'campaign' order by m.created_at desc, m.id desc limit ${limit}`.execute(q)
   return rows
 }
 
 /** How many messages to a person the mail server has taken. */
 export async function countSent(q: Queryable, profileId: number): Promise<number> {
   const { rows } = await sql<{ n: number }>`
-    select count(*)::int as n from message
-    where shard = ${shardOfId(profileId)} and profile_id = ${profileId} and state = 'sent'`.execute(q)
+    select count(*)::int as n
+    from ${idsOf(profileId)} whose join message m on m.shard = whose.shard and m.profile_id = whose.id
+    where m.state = 'sent'`.execute(q)
   return rows[0]?.n ?? 0
 }
 

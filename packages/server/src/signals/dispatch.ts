@@ -8,7 +8,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import { SHARDS } from '../platform/shard.ts'
+import { SHARDS, shardOfId } from '../platform/shard.ts'
 import type { Evidence } from '../profiles/change.ts'
 import type { Settings, SettingsCache } from '../settings/settings.ts'
 import type { SignalTable } from './emit.ts'
@@ -59,7 +59,7 @@ export function createDispatcher(parts: DispatchParts): Dispatcher {
     await endExits(tx, matched.exits, env.now)
     await writeMatches(tx, matched.matches, matched.presences, env.now)
     for (const react of reactions) await react(tx, signals, env)
-    await sql`delete from signal using unnest(${signals.map((s) => s.shard)}::smallint[],
+    await sql`delete from signal using unnest(${signals.map((s) => shardOfId(s.id))}::smallint[],
       ${signals.map((s) => s.id)}::bigint[]) as done(shard, id)
       where signal.shard = done.shard and signal.id = done.id`.execute(tx)
   }
@@ -88,7 +88,7 @@ export function createDispatcher(parts: DispatchParts): Dispatcher {
     const { rows } = await sql<{ attempts: number }>`
       update signal set attempts = attempts + 1, retry_at = case when attempts + 1 >= ${MOST_FAILURES} then 'infinity'
         else ${now}::timestamptz + power(2, attempts) * interval '1 second' end
-      where shard = ${signal.shard} and id = ${signal.id} returning attempts`.execute(db)
+      where shard = ${shardOfId(signal.id)} and id = ${signal.id} returning attempts`.execute(db)
     const attempts = rows[0]?.attempts
     const final = attempts !== undefined && attempts >= MOST_FAILURES
     log.error({ err: error, signal: signal.id, attempts }, final ? 'a signal was set aside' : 'a signal failed')
@@ -97,7 +97,7 @@ export function createDispatcher(parts: DispatchParts): Dispatcher {
   async function oneByOne(signals: readonly Signal[]): Promise<void> {
     for (const signal of signals) {
       try {
-        await takeBatch([signal.shard], signal)
+        await takeBatch([shardOfId(signal.id)], signal)
       } catch (error) {
         const cause = error instanceof BatchFailure ? error.cause : error
         if (isPassing(cause)) throw cause
@@ -150,14 +150,16 @@ async function lockShards(tx: Tx, shards: readonly number[]): Promise<number[]> 
 async function readSignals(tx: Tx, shards: readonly number[], now: Date, only: Signal | null): Promise<Signal[]> {
   if (shards.length === 0) return []
   const { rows } = await sql<SignalTable>`
-    select s.* from unnest(${shards}::smallint[]) as held(shard)
+    select s.*, coalesce(v.profile_id, s.profile_id) as profile_id from unnest(${shards}::smallint[]) as held(shard)
     cross join lateral (
       select * from signal where signal.shard = held.shard and (retry_at is null or retry_at <= ${now})
         ${only ? sql`and id = ${only.id}` : sql``}
       order by id limit ${SIGNALS_AT_ONCE}) s
+    left join profile_moved v on v.shard = s.shard and v.id = s.profile_id
     order by s.id`.execute(tx)
   return rows.map((row) => ({
-    shard: row.shard,
+    // Of the person, or of the survivor of their merge: what the signal leads to is theirs.
+    shard: shardOfId(row.profile_id),
     id: row.id,
     profileId: row.profile_id,
     type: row.type,
@@ -166,6 +168,7 @@ async function readSignals(tx: Tx, shards: readonly number[], now: Date, only: S
     source: row.source as Signal['source'],
     evidence: (row.evidence ?? 0) as Evidence,
     cause: row.cause,
+    asOf: row.as_of,
     occurredAt: row.occurred_at,
   }))
 }

@@ -21,6 +21,7 @@ export interface SignalTable {
   source: string
   evidence: number | null
   cause: JsonObject
+  as_of: number
   occurred_at: Date
   dedupe_key: string | null
 }
@@ -36,6 +37,8 @@ export interface NewSignal {
   evidence: Evidence
   /** Null: this fact begins a chain of its own. */
   cause: Cause | null
+  /** `decided` of the person when it was decided: what follows from the fact lifts no refusal with a higher number. */
+  asOf: number
   occurredAt: Date
   dedupeKey?: string
 }
@@ -57,17 +60,19 @@ export async function emitSignals(tx: Tx, signals: readonly NewSignal[]): Promis
 export function signalInsert(signals: readonly NewSignal[], onlyIf = sql<boolean>`true`): RawBuilder<unknown> {
   const column = <T>(read: (signal: NewSignal) => T) => signals.map(read)
   return sql`
-    insert into signal (shard, id, profile_id, type, key, payload, source, evidence, cause, occurred_at, dedupe_key)
+    insert into signal (shard, id, profile_id, type, key, payload, source, evidence, cause, as_of, occurred_at,
+      dedupe_key)
     select shard, nextval('signal_number') * 64 + shard, profile_id, type, key, payload, source, evidence,
-      coalesce(cause, '{}'), occurred_at, dedupe_key
+      coalesce(cause, '{}'), as_of, occurred_at, dedupe_key
     from unnest(
       ${column((s) => shardOfId(s.profileId))}::smallint[], ${column((s) => s.profileId)}::bigint[],
       ${column((s) => s.type)}::text[], ${column((s) => s.key)}::text[],
       ${column((s) => JSON.stringify(s.payload))}::json[], ${column((s) => s.source)}::text[],
       ${column((s) => s.evidence)}::smallint[], ${column((s) => s.cause && JSON.stringify(s.cause))}::json[],
-      ${column((s) => s.occurredAt)}::timestamptz[], ${column((s) => s.dedupeKey ?? null)}::text[])
+      ${column((s) => s.asOf)}::bigint[], ${column((s) => s.occurredAt)}::timestamptz[],
+      ${column((s) => s.dedupeKey ?? null)}::text[])
       with ordinality
-      as s(shard, profile_id, type, key, payload, source, evidence, cause, occurred_at, dedupe_key, n)
+      as s(shard, profile_id, type, key, payload, source, evidence, cause, as_of, occurred_at, dedupe_key, n)
     where ${onlyIf} and (exists (select from flow_trigger t where t.type = s.type and t.key = s.key)
       or (s.type in ('optout_changed', 'template_optout') and exists (
         select from setting where name = 'optout_postback_url' and value #>> '{}' <> ''))

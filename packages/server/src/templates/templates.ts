@@ -20,6 +20,8 @@ declare module '../platform/database.ts' {
     template: {
       id: Generated<number>
       name: string
+      /** What subscribers see, of the current revision. Who left a template left whatever has this name. */
+      public_name: string
       /** The current revision. */
       revision_id: number
       created_at: Date
@@ -255,7 +257,8 @@ export function createTemplates(parts: {
           with revision as (
             insert into template_revision (template_id, fields, created_at)
             values (${template.id}, ${JSON.stringify(fields)}, ${now}) returning id)
-          update template set revision_id = revision.id, modified_at = ${now} from revision
+          update template set revision_id = revision.id, public_name = ${fields.public_name || name},
+            modified_at = ${now} from revision
           where template.id = ${template.id}
           returning template.id, template.name, template.revision_id, template.modified_at`.execute(tx)
         const saved = (sample === undefined ? null : sampleOf(fields, sample)) ?? fields
@@ -298,7 +301,8 @@ function problemWithSamples(fields: TemplateFields, available: ReadonlySet<strin
 /** Holds the template of that name until the transaction ends, so that two partial saves do not lose each other. */
 async function lockOrCreate(tx: Tx, name: string, now: Date): Promise<{ template: Row; created: boolean }> {
   const { rows: made } = await sql<Row>`
-    insert into template (name, revision_id, created_at, modified_at) values (${name}, 0, ${now}, ${now})
+    insert into template (name, public_name, revision_id, created_at, modified_at)
+    values (${name}, ${name}, 0, ${now}, ${now})
     on conflict (name) where deleted_at is null do nothing
     returning id, name, revision_id, modified_at`.execute(tx)
   if (made[0]) return { template: made[0], created: true }

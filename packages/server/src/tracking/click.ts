@@ -2,11 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { dataOf } from '@fairlead/zephyr'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { sql } from 'kysely'
-import { changeFor, handlingOf } from '../activity/link-acts.ts'
+import { changeFor, handlingOf, isStillTheirs } from '../activity/link-acts.ts'
 import { type Level, levelOf } from '../consent/levels.ts'
 import type { LinkActs } from '../links/link-parameters.ts'
 import type { Click } from '../links/tracked.ts'
 import { PAGE_HEADERS, type Page, sendBack, sendPage } from '../pages/answer.ts'
+import { fieldOf, readForm } from '../pages/form.ts'
+import { openForm, sealForm } from '../pages/form-token.ts'
 import { notice } from '../pages/notices.ts'
 import { basePath } from '../pages/reach.ts'
 import { posterOf } from '../pages/request.ts'
@@ -15,6 +17,10 @@ import { shardOfId } from '../platform/shard.ts'
 import { maskAddress } from '../profiles/address.ts'
 import type { TrackingParts } from './parts.ts'
 import { type TrackingTools, tokenOf } from './tools.ts'
+
+/** Name of the page that asks before a link changes something. */
+const FOLLOW = 'follow'
+const EMPTY_FORM = { lists: new Map(), templates: new Set<string>(), vars: new Set<string>(), wording: null }
 
 /** A database that says nothing for this long is away, in ms. */
 const PATIENCE = 1_000
@@ -28,7 +34,10 @@ interface Opened extends Click {
 interface Clicker {
   profileId: number
   level: Level
+  decided: number
+  /** Where the message went, and where the person has their mail now. */
   address: string
+  email: string | null
 }
 
 /**
@@ -85,9 +94,11 @@ export function registerClick(app: FastifyInstance, parts: TrackingParts, tools:
   }
 
   async function clickerOf({ message: { id } }: Click): Promise<Clicker | null> {
-    const { rows } = await sql<{ profileId: number; level: number; address: string }>`
-      select p.id as "profileId", p.level, m.address from message m
-      join profile p on p.shard = m.shard and p.id = m.profile_id
+    const { rows } = await sql<Omit<Clicker, 'level'> & { level: number }>`
+      select p.id as "profileId", p.level, p.decided, m.address, p.email from message m
+      left join profile_moved v on v.shard = m.shard and v.id = m.profile_id
+      join profile p on p.id = coalesce(v.profile_id, m.profile_id)
+        and p.shard = (coalesce(v.profile_id, m.profile_id) & 63)::smallint
       where m.shard = ${shardOfId(id)} and m.id = ${id}`.execute(parts.db)
     return rows[0] ? { ...rows[0], level: levelOf(rows[0].level) } : null
   }
@@ -106,6 +117,11 @@ export function registerClick(app: FastifyInstance, parts: TrackingParts, tools:
       target: url,
       action: `${basePath(parts.config.publicUrl)}/c/${token}`,
       address: maskAddress(person.address),
+      token: sealForm(
+        parts.signingKeys,
+        { ...EMPTY_FORM, page: FOLLOW, profileId: person.profileId, asOf: person.decided },
+        clock.now(),
+      ),
       joins: labelsOf(true),
       leaves: labelsOf(false),
       vars: acts.vars.map(([name, value]) => ({ name, value: String(value) })),
@@ -116,6 +132,14 @@ export function registerClick(app: FastifyInstance, parts: TrackingParts, tools:
     return { status: 200, html, styles: tools.builtIn.styles, leadsTo: ['https:', 'http:'] }
   }
 
+  /** What was known when the question was shown; 0 without a form of ours. */
+  async function asOfForm(request: FastifyRequest, { profileId }: Clicker): Promise<number> {
+    const posted = await readForm(request.body as Buffer | null, request.headers['content-type'] ?? '')
+    const token = posted.ok ? fieldOf(posted.fields, '_fl') : null
+    const opened = openForm(parts.signingKeys, token, { page: FOLLOW, now: clock.now() })
+    return opened.state === 'fresh' && opened.form.profileId === profileId ? opened.form.asOf : 0
+  }
+
   /** The button: does what the link asks for, and leads on. */
   async function press(click: Opened, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { acts, message, url } = click
@@ -123,8 +147,12 @@ export function registerClick(app: FastifyInstance, parts: TrackingParts, tools:
     if (acts && person && handlingOf(acts, url, person.level, await settings.get()) !== 'ignore') {
       const { ip, userAgent } = posterOf(request)
       const seen = { ip, ...(userAgent ? { userAgent } : {}), url: '/c', messageId: message.id }
-      const change = await changeFor(lists, acts, person.profileId, { via: 'hosted_page', evidence: 2, ...seen })
-      await profiles.change(change)
+      // A link that was mailed to an address of old permits nothing, and proves nothing.
+      const proves = isStillTheirs(person.address, person.email)
+      const act = { via: 'hosted_page', evidence: proves ? 2 : 0, ...seen } as const
+      const change = await changeFor(lists, acts, person.profileId, act)
+      const allowed = [...(change.lists ?? [])].filter(([, join]) => proves || !join)
+      await profiles.change({ ...change, lists: new Map(allowed), asOf: await asOfForm(request, person) })
     }
     return sendBack(reply, url)
   }

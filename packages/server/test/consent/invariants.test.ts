@@ -6,6 +6,7 @@ import { isWeaker, LEVELS } from '../../src/consent/levels.ts'
 import type { Act, ProfileChange, ProfileState } from '../../src/profiles/change.ts'
 import { mergeStates } from '../../src/profiles/merge.ts'
 import { fold } from '../../src/profiles/rule.ts'
+import { NO_WISHES } from '../../src/profiles/wishes.ts'
 import { DEFAULTS, type Settings } from '../../src/settings/settings.ts'
 
 const START = Date.UTC(2026, 2, 2, 10)
@@ -16,20 +17,13 @@ function person(): ProfileState {
     id: 65,
     email: 'ada@example.com',
     keys: {},
-    level: 'none',
-    levelAt: null,
-    levelVia: null,
-    refusedAt: null,
-    complainedAt: null,
+    ...NO_WISHES,
     vars: {},
-    sms: {},
-    pixelConsent: null,
     createdAt: new Date(START),
     signupAt: null,
     loginAt: null,
     optoutAt: null,
     lists: new Map(),
-    templateOptouts: new Set(),
     ledgerHead: null,
     salt: Buffer.alloc(8),
   }
@@ -69,15 +63,12 @@ const change: fc.Arbitrary<ProfileChange> = fc
       level: fc.record({
         to: level,
         mode: fc.constantFrom('set', 'tighten', 'loosen'),
-        unlessRefusedAfter: fc.option(
-          fc.nat(100).map((minutes) => new Date(START + minutes * 60_000)),
-          { nil: undefined },
-        ),
       }),
+      asOf: fc.nat(25),
       lists: fc.array(fc.tuple(fc.nat(3), fc.boolean())).map((pairs) => new Map(pairs)),
       templates: fc
         .array(fc.tuple(fc.nat(3), fc.boolean()))
-        .map((pairs) => new Map(pairs.map(([id, out]) => [id, { out, name: null }]))),
+        .map((pairs) => new Map(pairs.map(([id, out]) => [id, { out, name: `template ${id}` }]))),
       complaint: fc.constant(true as const),
       vars: fc.dictionary(fc.constantFrom('a', 'b'), fc.oneof(fc.constant(null), fc.integer())),
     },
@@ -101,7 +92,8 @@ function play(
   for (const [minute, one] of changes.entries()) {
     const now = new Date(START + minute * 60_000)
     const before = { ...structuredClone({ ...state, salt: null }), salt: state.salt }
-    const folded = fold(state, one, { now, settings: policies, addressHmac: () => null, listName: String })
+    const number = minute + 1
+    const folded = fold(state, one, { now, number, settings: policies, addressHmac: () => null, listName: String })
     // The rule is pure: what it was given is as it was.
     expect(state).toEqual(before)
     look({ before, change: one, after: folded.state, ledger: folded.ledger })
@@ -148,12 +140,13 @@ it('I5: every change of level, list, template opt-out writes exactly one ledger 
         // A complaint and a level in one change are two decisions.
         if (before.level !== after.level) expect(levels.length).toBeGreaterThanOrEqual(1)
         expect(levels.reduce<string>((_, entry) => entry.to!, before.level)).toBe(after.level)
+        const changed = ledger.filter(({ event }) => event !== 'skipped')
         const lists = [...new Set([...before.lists.keys(), ...after.lists.keys()])]
         const moved = lists.filter((id) => before.lists.has(id) !== after.lists.has(id)).length
-        expect(ledger.filter((entry) => entry.subject.startsWith('list:'))).toHaveLength(moved)
+        expect(changed.filter((entry) => entry.subject.startsWith('list:'))).toHaveLength(moved)
         const templates = [0, 1, 2, 3]
         const switched = templates.filter((id) => before.templateOptouts.has(id) !== after.templateOptouts.has(id))
-        expect(ledger.filter((entry) => entry.subject.startsWith('template:'))).toHaveLength(switched.length)
+        expect(changed.filter((entry) => entry.subject.startsWith('template:'))).toHaveLength(switched.length)
       })
     }),
   )
@@ -163,9 +156,14 @@ it('I8: what was minted before the newest refusal cannot undo it', () => {
   fc.assert(
     fc.property(sequence, settings, (changes, policies) => {
       play(changes, policies, ({ before, change, after }) => {
-        const limit = change.level?.unlessRefusedAfter
-        if (limit && before.refusedAt && before.refusedAt > limit) {
-          expect(isWeaker(after.level, before.level)).toBe(false)
+        const { asOf } = change
+        if (asOf === undefined) return
+        if ((before.refusals.level ?? 0) > asOf) expect(isWeaker(after.level, before.level)).toBe(false)
+        for (const [list, { number }] of before.listsLeft) {
+          if (number > asOf) expect(after.lists.has(Number(list))).toBe(false)
+        }
+        for (const [template, { number }] of before.templateOptouts) {
+          if (number > asOf) expect(after.templateOptouts.has(template)).toBe(true)
         }
       })
     }),
@@ -179,7 +177,7 @@ it('refusals by people are remembered even when the level stays', () => {
         const refuses = change.level && change.level.to !== 'none'
         if (refuses && ['hosted_page', 'one_click', 'ui', 'api'].includes(change.act.via)) {
           expect(after.refusedAt).not.toBeNull()
-          if (before.refusedAt) expect(after.refusedAt!.getTime()).toBeGreaterThanOrEqual(before.refusedAt.getTime())
+          expect(after.refusals.level).toBeGreaterThan(before.refusals.level ?? 0)
         }
       })
     }),
@@ -190,10 +188,11 @@ it('setting what is already so leaves no trace', () => {
   fc.assert(
     fc.property(sequence, settings, change, (changes, policies, last) => {
       const state = play(changes, policies, () => {})
-      const context = { now: new Date(START + 1e9), settings: policies, addressHmac: () => null, listName: String }
+      const at = { now: new Date(START + 1e9), number: 1_000 }
+      const context = { ...at, settings: policies, addressHmac: () => null, listName: String }
       const once = fold(state, { ...last, act: { ...last.act, evidence: 4 } }, context)
       const twice = fold(once.state, { ...last, act: { ...last.act, evidence: 4 } }, context)
-      const superseded = twice.levelOutcome === 'superseded'
+      const superseded = twice.levelOutcome === 'superseded' || twice.ledger.some(({ event }) => event === 'skipped')
       const loop = last.complaint && last.level && last.level.mode !== 'tighten' && isWeaker(last.level.to, 'basic')
       if (!superseded && !loop) expect(twice.ledger).toEqual([])
     }),
@@ -204,10 +203,13 @@ it('a merge is as strict as the stricter of the two, in every respect', () => {
   fc.assert(
     fc.property(sequence, sequence, settings, (left, right, policies) => {
       const [a, b] = [play(left, policies, () => {}), play(right, policies, () => {})]
-      const merged = mergeStates(a, { ...b, id: 129 })
+      const names = new Map([0, 1, 2, 3].map((id) => [id, { name: String(id) }]))
+      const merged = mergeStates(a, { ...b, id: 129 }, names)
       for (const one of [a, b]) {
         expect(isWeaker(merged.level, one.level)).toBe(false)
-        for (const template of one.templateOptouts) expect(merged.templateOptouts.has(template)).toBe(true)
+        for (const template of one.templateOptouts.keys()) expect(merged.templateOptouts.has(template)).toBe(true)
+        for (const list of one.listsLeft.keys()) expect(merged.lists.has(Number(list))).toBe(false)
+        expect(merged.decided).toBeGreaterThanOrEqual(one.decided)
         if (one.complainedAt) expect(merged.complainedAt!.getTime()).toBeLessThanOrEqual(one.complainedAt.getTime())
         if (one.refusedAt) expect(merged.refusedAt!.getTime()).toBeGreaterThanOrEqual(one.refusedAt.getTime())
       }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import PostalMime from 'postal-mime'
 import { addressHashWith } from '../../src/account/pepper.ts'
+import { BELONGINGS } from '../../src/belongings.ts'
 import { createDelivery, type Delivery, type DeliveryParts } from '../../src/delivery/loop.ts'
 import { createMimeWriter } from '../../src/delivery/mime/writer.ts'
 import { loadSigningKeys } from '../../src/links/keys.ts'
@@ -33,7 +34,14 @@ export async function mailHouse() {
   const settings = cacheSettings(db)
   const keys = await loadSigningKeys(db, clock)
   const lists = createLists({ db, clock })
-  const profiles = createProfiles({ db, clock, settings, lists, hash: addressHashWith(Buffer.from('pepper')) })
+  const profiles = createProfiles({
+    db,
+    clock,
+    settings,
+    lists,
+    hash: addressHashWith(Buffer.from('pepper')),
+    belongings: BELONGINGS,
+  })
   const links = createLinks({ keys, publicUrl: PUBLIC_URL, clock })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: hasScheduledSends })
   const deliveries: Delivery[] = []

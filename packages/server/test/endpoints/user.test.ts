@@ -279,7 +279,7 @@ describe('opting out and back in', () => {
     await house.post('user', { id, optout_email: 'basic' })
     const consent = {
       wording_id: 'w-7',
-      at: '2030-03-05 11:00:00 UTC',
+      at: '2030-03-05 12:00:00 UTC',
       ip: '192.0.2.7',
       user_agent: 'Browser',
       url: 'https://example.com/join',
@@ -292,9 +292,17 @@ describe('opting out and back in', () => {
       event: 'opted_in',
       via: 'api',
       evidence: 3,
-      at: new Date('2030-03-05T11:00:00Z'),
+      at: new Date('2030-03-05T12:00:00Z'),
       context: { ip: '192.0.2.7', user_agent: 'Browser', url: 'https://example.com/join', wording_id: 'w-7' },
     })
+  })
+
+  test('a consent from before the newest refusal lifts nothing, and the answer says so', async () => {
+    const id = 'stale-consent@example.com'
+    await house.post('user', { id, optout_email: 'all' })
+    const consent = { wording_id: 'w-7', at: '2030-03-05 11:00:00 UTC' }
+    expect(await house.post('user', { id, optout_email: 'none', consent })).toEqual(ok({ ok: true, superseded: 1 }))
+    expect((await findProfile(house.db, { kind: 'email', value: id }))?.level).toBe('all')
   })
 
   test.each([

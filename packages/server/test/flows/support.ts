@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { expect } from 'vitest'
 import { addressHashWith } from '../../src/account/pepper.ts'
+import { BELONGINGS } from '../../src/belongings.ts'
 import type { Level } from '../../src/consent/levels.ts'
 import type { FlowSettings } from '../../src/flows/definition.ts'
 import { createFlows } from '../../src/flows/flows.ts'
@@ -45,7 +46,14 @@ export async function house() {
   const settings = cacheSettings(db)
   const log = createLog('flows under test', 'silent')
   const lists = createLists({ db, clock })
-  const profiles = createProfiles({ db, clock, settings, lists, hash: addressHashWith(Buffer.alloc(32, 1)) })
+  const profiles = createProfiles({
+    db,
+    clock,
+    settings,
+    lists,
+    hash: addressHashWith(Buffer.alloc(32, 1)),
+    belongings: BELONGINGS,
+  })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: async () => false })
   const seen: string[] = []
   const react = async (_tx: Tx, signals: readonly { type: string }[]) => {

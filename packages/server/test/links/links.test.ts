@@ -46,7 +46,7 @@ describe('keys', () => {
     const here = await loadSigningKeys(fresh.db, clock)
     const before = createLinks({ keys: here, publicUrl, clock })
     const old = before.optoutPage(message)
-    const oldConfirm = before.confirm({ ...message, address, lists: null })
+    const oldConfirm = before.confirm({ ...message, address, lists: null, asOf: 7 })
     expect(await rotateSigningKey(fresh.db, clock)).toBe(2)
 
     const after = createLinks({ keys: await loadSigningKeys(fresh.db, clock), publicUrl, clock })
@@ -96,7 +96,7 @@ describe('links', () => {
     for (const url of [
       links.optoutPage(message),
       links.oneClick({ ...message, address }),
-      links.confirm({ ...message, address, lists: [1], page: 'thanks' }),
+      links.confirm({ ...message, address, lists: [1], page: 'thanks', asOf: 7 }),
     ]) {
       expect(url.toLowerCase()).not.toContain('ada')
       expect(Buffer.from(url.split('.')[2] ?? '', 'base64url').toString()).not.toContain('example')
@@ -124,9 +124,9 @@ describe('links', () => {
   test('a confirmation opens for 30 days and tells when it was made, to the millisecond', () => {
     const moved = movableClock('2030-03-05T12:00:00.250Z')
     const local = createLinks({ keys, publicUrl, clock: moved })
-    const token = tokenOf(local.confirm({ ...message, address, lists: [3, 4], page: 'thanks' }))
+    const token = tokenOf(local.confirm({ ...message, address, lists: [3, 4], page: 'thanks', asOf: 7 }))
     const opened = local.openConfirm(token)
-    expect(opened).toMatchObject({ ok: true, confirm: { ...message, lists: [3, 4], page: 'thanks' } })
+    expect(opened).toMatchObject({ ok: true, confirm: { ...message, lists: [3, 4], page: 'thanks', asOf: 7 } })
     expect(opened.ok && opened.confirm.issuedAt.toISOString()).toBe('2030-03-05T12:00:00.250Z')
     expect(opened.ok && opened.confirm.tokenId).toHaveLength(22)
     moved.set('2030-04-04T12:00:00.249Z')

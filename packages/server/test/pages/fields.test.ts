@@ -67,7 +67,7 @@ describe('a new address', () => {
     await ask(cai, other.email)
     await (await house.get(await house.linkIn('Confirm Address', 'address_url'))).submit()
     expect(await person(cai.id)).toMatchObject({ email: other.email, level: 'basic' })
-    expect(await findProfile(house.db, { kind: 'id', value: other.id })).toBeNull()
+    expect(await findProfile(house.db, { kind: 'id', value: other.id })).toMatchObject({ id: cai.id })
   })
 
   test('is asked for a few times a day at most, and never by a link to an address of the past', async () => {

@@ -10,8 +10,7 @@ afterAll(() => house.close())
 
 const confirmPath = async (reader: Reader, names: string[] | null, page?: string) => {
   const ids = names && [...(await house.services.lists.ensure(names)).values()]
-  const link = { messageId: reader.messageId, profileId: reader.id, address: reader.email, lists: ids }
-  return new URL(house.services.links.confirm({ ...link, ...(page ? { page } : {}) })).pathname
+  return house.confirmPath(reader, ids, page)
 }
 const refuse = (id: number, to: 'basic' | 'all') => house.change(id, { level: { to, mode: 'set' } })
 
@@ -187,8 +186,7 @@ describe('the link of a confirmation mail', () => {
 
   test('a fresh one is mailed once for each, to the address it was made for', async () => {
     const mia = await house.reader('mia')
-    const link = { messageId: null, profileId: mia.id, address: mia.email, lists: null }
-    const path = new URL(house.services.links.confirm(link)).pathname
+    const path = await house.confirmPath({ ...mia, messageId: null }, null)
     house.clock.advance(1_000)
     await refuse(mia.id, 'all')
     for (let n = 0; n < 3; n++)

@@ -9,8 +9,7 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 const refuse = (id: number, to: 'basic' | 'all') => house.change(id, { level: { to, mode: 'set' } })
-const confirmPath = (reader: Reader, lists: number[] | null) =>
-  new URL(house.services.links.confirm({ ...reader, profileId: reader.id, address: reader.email, lists })).pathname
+const confirmPath = (reader: Reader, lists: number[] | null) => house.confirmPath(reader, lists)
 const person = async (id: number) => (await findProfile(house.db, { kind: 'id', value: id }))!
 
 describe('the notice that email is back on', () => {
@@ -23,7 +22,7 @@ describe('the notice that email is back on', () => {
     await (await house.get(saved.location!)).submit()
     expect(await house.level(ada.id)).toBe('all')
     house.clock.advance(1_000)
-    await (await house.get(confirmPath(ada, null))).submit()
+    await (await house.get(await confirmPath(ada, null))).submit()
     await (await house.get((await house.reader('bob')).oc)).submit()
     expect(await house.level(ada.id)).toBe('none')
     expect(await house.messages('Email Back On')).toEqual(['ada@example.com'])
@@ -45,7 +44,7 @@ describe('"this was not me"', () => {
   test('voids the link, and stops messages of its kind until they are taken up again', async () => {
     const dan = await house.reader('dan')
     const ids = await house.services.lists.ensure(['Daily'])
-    const path = confirmPath(dan, [...ids.values()])
+    const path = await confirmPath(dan, [...ids.values()])
     const page = await house.get(path)
     const answer = await page.submit({ not_me: '1', confirm: null }, 1)
     const shown = await house.get(answer.location!)
@@ -72,7 +71,7 @@ describe('"this was not me"', () => {
     const eve = await house.reader('eve')
     await refuse(eve.id, 'all')
     house.clock.advance(1_000)
-    await (await house.get(confirmPath(eve, null))).submit({ not_me: '1' }, 1)
+    await (await house.get(await confirmPath(eve, null))).submit({ not_me: '1' }, 1)
     expect(await house.level(eve.id)).toBe('all')
   })
 })
@@ -130,15 +129,15 @@ describe('confirm_mode auto', () => {
   test('puts one script under the policy of the page that joins lists, and nowhere else', async () => {
     const hal = await house.reader('hal')
     const lists = [...(await house.services.lists.ensure(['Daily'])).values()]
-    expect((await house.get(confirmPath(hal, lists))).html).not.toContain('<script')
+    expect((await house.get(await confirmPath(hal, lists))).html).not.toContain('<script')
     await house.setting('confirm_mode', 'auto')
-    const page = await house.get(confirmPath(hal, lists))
+    const page = await house.get(await confirmPath(hal, lists))
     expect(page.html).toContain('requestSubmit')
     expect(page.headers['content-security-policy']).toMatch(/script-src 'sha256-[\w+/=]+';/)
     expect(await house.lists(hal.id)).toEqual([])
     await refuse(hal.id, 'basic')
     house.clock.advance(1_000)
-    for (const path of [confirmPath(hal, lists), confirmPath(hal, null), hal.oc]) {
+    for (const path of [await confirmPath(hal, lists), await confirmPath(hal, null), hal.oc]) {
       const other = await house.get(path)
       expect(other.html).not.toContain('<script')
       expect(other.headers['content-security-policy']).not.toContain('script-src')

@@ -14,16 +14,15 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-const confirmPath = (reader: Reader, lists: number[]) =>
-  new URL(house.services.links.confirm({ ...reader, profileId: reader.id, address: reader.email, lists })).pathname
+const confirmPath = (reader: Reader, lists: number[]) => house.confirmPath(reader, lists)
 const leave = (id: number, list: number, via?: 'flow') => house.change(id, { lists: new Map([[list, false]]) }, via)
 const on = (...lists: number[]) => ({ lists: new Map(lists.map((list) => [list, true])) })
 
 describe('a list that somebody left is not joined again', () => {
   test('by a confirmation link from before; its other lists are', async () => {
     const ada = await house.reader('ada', on(daily))
-    const both = confirmPath(ada, [daily, weekly])
-    const one = confirmPath(ada, [daily])
+    const both = await confirmPath(ada, [daily, weekly])
+    const one = await confirmPath(ada, [daily])
     const early = await house.get(both)
     house.clock.advance(1_000)
     await leave(ada.id, daily)
@@ -67,7 +66,7 @@ describe('a list that somebody left is not joined again', () => {
     const dan = await house.reader('dan', on(daily, weekly))
     await leave(dan.id, daily)
     house.clock.advance(1_000)
-    const path = confirmPath(dan, [daily, weekly])
+    const path = await confirmPath(dan, [daily, weekly])
     house.clock.advance(1_000)
     await leave(dan.id, weekly, 'flow')
     await (await house.get(path)).submit()

@@ -58,6 +58,12 @@ export interface PageHouse {
   post(path: string, fields: Record<string, string>): Promise<Seen>
   reader(name: string, change?: Partial<ProfileChange>): Promise<Reader>
   change(id: number, change: Omit<ProfileChange, 'person' | 'act'>, via?: ProfileChange['act']['via']): Promise<void>
+  /** Path of a confirmation link, as a message made now would carry it. */
+  confirmPath(
+    reader: Pick<Reader, 'id' | 'email'> & { messageId: number | null },
+    lists: number[] | null,
+    page?: string,
+  ): Promise<string>
   level(id: number): Promise<Level>
   lists(id: number): Promise<string[]>
   bounce(email: string): Promise<void>
@@ -181,6 +187,11 @@ export async function openPages(
       const person = { kind: 'id', value: id } as const
       const outcome = await services.profiles.change({ person, create: false, act: { via, evidence: 0 }, ...change })
       if (!outcome.ok) throw new Error(outcome.problem)
+    },
+    async confirmPath({ id, email, messageId }, lists, page) {
+      const { decided } = (await findProfile(db, { kind: 'id', value: id }))!
+      const link = { messageId, profileId: id, address: email, lists, asOf: decided }
+      return pathOf(services.links.confirm({ ...link, ...(page ? { page } : {}) }))
     },
     level: async (id) => (await findProfile(db, { kind: 'id', value: id }))!.level,
     async lists(id) {

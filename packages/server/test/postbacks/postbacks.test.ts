@@ -207,9 +207,8 @@ describe('what a page and a link tell', () => {
 
   test('a confirmation, to the address that its template names, once', async () => {
     const cai = await house.reader('cai-page')
-    const link = { messageId: cai.messageId, profileId: cai.id, address: cai.email, lists: null }
     const confirm = async () => {
-      const path = new URL(house.services.links.confirm(link)).pathname
+      const path = await house.confirmPath(cai, null)
       await house.post(path, { confirm: '1' })
       await house.post(path, { confirm: '1' })
     }

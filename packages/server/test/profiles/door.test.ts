@@ -72,21 +72,21 @@ it('records every change of level in a chain that shows tampering', async () => 
 it('lets the newest human decision win over an older token', async () => {
   const email = 'newest@example.com'
   await h.profiles.change(to(email, { level: { to: 'all', mode: 'set' } }))
-  const minted = h.clock.now()
-  h.clock.advance(60_000)
-  const id = (await find(email))!.id
+  const { id, decided: minted } = (await find(email))!
   const oneClick = { via: 'one_click', evidence: 2 } as const
   await h.profiles.change({ person: { kind: 'id', value: id }, act: oneClick, level: { to: 'basic', mode: 'tighten' } })
   const late = await h.profiles.change({
     person: { kind: 'id', value: id },
     act: CONFIRM,
-    level: { to: 'none', mode: 'loosen', unlessRefusedAfter: minted },
+    asOf: minted,
+    level: { to: 'none', mode: 'loosen' },
   })
   expect(late).toMatchObject({ ok: true, level: 'all', levelOutcome: 'superseded' })
   const fresh = await h.profiles.change({
     person: { kind: 'id', value: id },
     act: CONFIRM,
-    level: { to: 'none', mode: 'loosen', unlessRefusedAfter: h.clock.now() },
+    asOf: (await find(email))!.decided,
+    level: { to: 'none', mode: 'loosen' },
   })
   expect(fresh).toMatchObject({ levelOutcome: 'applied', level: 'none' })
 })

@@ -1,4 +1,5 @@
 import { addressHashWith } from '../../src/account/pepper.ts'
+import { BELONGINGS } from '../../src/belongings.ts'
 import { createLists } from '../../src/lists/lists.ts'
 import { movableClock } from '../../src/platform/clock.ts'
 import type { Act, ProfileChange } from '../../src/profiles/change.ts'
@@ -17,7 +18,7 @@ export async function house() {
   const settings = cacheSettings(fresh.db)
   const lists = createLists({ db: fresh.db, clock })
   const hash = addressHashWith(Buffer.from('pepper'))
-  const profiles = createProfiles({ db: fresh.db, clock, settings, lists, hash })
+  const profiles = createProfiles({ db: fresh.db, clock, settings, lists, hash, belongings: BELONGINGS })
   return { ...fresh, clock, settings, profiles }
 }
 

@@ -76,10 +76,12 @@ export function listEndpoint({
           throw outcome.problem === 'unknown_list' ? unknownList(nameIn(ref)) : missingParameter('query')
         }
         const { list, created } = outcome
-        if (emails.length > 0) await join(context, list.id, emails)
+        const refused = emails.length > 0 ? await join(context, list.id, emails) : 0
         const { timezone } = await settings.get()
         const answer = await single(list, timezone, true)
-        return created && emails.length === 0 ? { ...answer, count: null } : answer
+        if (created && emails.length === 0) return { ...answer, count: null }
+        // People who left the list are not put back by a file of addresses.
+        return refused > 0 ? { ...answer, left_count: refused } : answer
       },
     },
 
@@ -126,11 +128,13 @@ export function listEndpoint({
     }
   }
 
-  async function join(context: Context, listId: number, emails: string[]): Promise<void> {
+  /** @returns how many of them had left the list and stay away */
+  async function join(context: Context, listId: number, emails: string[]): Promise<number> {
     const act: Act = { via: 'api', evidence: 0, actor: context.apiKey.key, listSource: 'bulk' }
-    await profiles.changeAll(
+    const outcomes = await profiles.changeAll(
       emails.map((value) => ({ person: { kind: 'email', value }, act, lists: new Map([[listId, true]]) })),
     )
+    return outcomes.filter((outcome) => outcome.ok && outcome.stayed.lists.length > 0).length
   }
 }
 

@@ -91,8 +91,10 @@ export function userEndpoint(parts: Parts): Endpoint {
         if (!outcome.ok) throw refusal(outcome, change.person)
         const isPending = outcome.levelOutcome === 'needs_confirmation'
         if (isPending) await askForConfirmation(parts, outcome.profileId, change.act)
-        if (!isPending && wanted === null) return { ok: true }
-        const answer = { ok: true, ...(isPending && { pending: 1 }) }
+        // The person refused something later than the consent that the site attests.
+        const isSuperseded = outcome.levelOutcome === 'superseded'
+        if (!isPending && !isSuperseded && wanted === null) return { ok: true }
+        const answer = { ok: true, ...(isPending && { pending: 1 }), ...(isSuperseded && { superseded: 1 }) }
         const profile = wanted && (await people.find({ kind: 'id', value: outcome.profileId }))
         if (!profile) return answer
         return { ...answer, ...(await showUser(parts, profile, wanted, { now: context.now, zone: timezone })) }
@@ -168,7 +170,7 @@ export async function templateChanges(
   wishes: ReadonlyMap<string, boolean>,
 ): Promise<NonNullable<ProfileChange['templates']>> {
   const found = await templates.byNames([...wishes.keys()])
-  const changes = new Map<number, { out: boolean; name: string | null }>()
+  const changes = new Map<number, { out: boolean; name: string }>()
   for (const [name, isIn] of wishes) {
     const template = found.get(name)
     if (template) changes.set(template.id, { out: !isIn, name: template.publicName })

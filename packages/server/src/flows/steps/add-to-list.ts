@@ -33,7 +33,14 @@ export const addToList: PassedStep<Params, Map<string, number>> = {
     if (!outcome.ok) return { type: 'gone' }
     const effects = params.lists.map((name): Effect => {
       const list = ids.get(name)!
-      return { kind: 'list', outcome: outcome.joined.includes(list) ? 'joined' : 'noop', detail: { list, name } }
+      const stayed = outcome.stayed.lists.includes(list)
+      const joined = outcome.joined.includes(list)
+      // Who left a list is not put back by a flow.
+      return {
+        kind: 'list',
+        outcome: stayed ? 'skipped left_before' : joined ? 'joined' : 'noop',
+        detail: { list, name },
+      }
     })
     const joined = effects.filter((effect) => effect.outcome === 'joined').map(({ detail }) => detail.name!)
     return {

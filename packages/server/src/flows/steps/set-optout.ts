@@ -30,8 +30,7 @@ export const setOptout: PassedStep<Params, LoadedTemplate | null> = {
 
   async arrive(visit, { value }, confirmation) {
     const { trigger } = visit.run.context
-    const unlessRefusedAfter = new Date(visit.run.cause.at ?? trigger.at)
-    const level = { to: value, mode: 'set', unlessRefusedAfter } as const
+    const level = { to: value, mode: 'set' } as const
     const changed = await visit.change({ level }, listSourceOf(trigger.source))
     if (!changed.ok || changed.levelOutcome === null) return { type: 'gone' }
     const outcome = changed.levelOutcome
