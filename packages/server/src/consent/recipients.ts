@@ -36,7 +36,11 @@ export interface WantedRecipient {
   templateId: number | null
 }
 
+/** What `decide` needs, and whether the message goes to the address that the person has now. */
+export type LoadedRecipient = Recipient & { isOwnAddress: boolean }
+
 interface Row {
+  email: string | null
   level: number | null
   state: string | null
   kind: 'blacklist' | 'never' | null
@@ -51,12 +55,12 @@ interface Row {
 export async function loadRecipients(
   q: Queryable,
   wanted: readonly WantedRecipient[],
-): Promise<Array<Recipient | null>> {
+): Promise<Array<LoadedRecipient | null>> {
   if (wanted.length === 0) return []
   const addresses = wanted.map((one) => parseAddress(one.address))
   const lookups = addresses.map((address) => address?.lookup ?? '')
   const { rows } = await sql<Row>`
-    select p.id, p.email, p.level, a.state, b.kind, t.out is not null as out
+    select p.email, p.level, a.state, b.kind, t.out is not null as out
     from unnest(${wanted.map((one) => shardOfId(one.profileId))}::smallint[],
       ${wanted.map((one) => one.profileId)}::bigint[], ${wanted.map((one) => one.templateId)}::int[],
       ${lookups.map((lookup) => shardOfKey('email', lookup))}::smallint[], ${lookups}::text[])
@@ -84,9 +88,14 @@ export async function loadRecipients(
       deliverability: (row.state ?? 'unknown') as Deliverability,
       block: row.kind,
       isOutOfTemplate: row.out,
+      isOwnAddress: isSpelling(row.email, wanted[index]!.address, lookups[index]!),
     }
   })
 }
+
+/** Whether the address of a person is this one; most are spelled alike. */
+const isSpelling = (email: string | null, address: string, lookup: string): boolean =>
+  email === address || (email !== null && parseAddress(email)?.lookup === lookup)
 
 /** Somebody whose level was read already, with the address as it is spelled. */
 export interface Levelled {

@@ -4,10 +4,10 @@ import { coalesce } from '../platform/coalesce.ts'
 import type { Database, Queryable, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
 import { parseAddress } from '../profiles/address.ts'
-import type { ChangeOutcome, ProfileChange } from '../profiles/change.ts'
+import type { ChangeOutcome, ProfileChange, Wishes } from '../profiles/change.ts'
 import { type Profiles, retrying } from '../profiles/door.ts'
-import { findOwners, keyText } from '../profiles/read.ts'
-import { lockAddresses, shardOfHmac } from '../profiles/remember.ts'
+import { findOwners, keyText, loadStates } from '../profiles/read.ts'
+import { lockAddresses, lookUpMemories, shardOfHmac } from '../profiles/remember.ts'
 import { REFUSED } from '../profiles/wishes.ts'
 import '../sends/message-table.ts'
 
@@ -44,6 +44,11 @@ export interface Refusals {
    * @returns whether it is in force with anybody else, or with the address
    */
   elsewhere(tx: Tx, link: MailLink, refusing: Refusing, person: number | null): Promise<boolean>
+  /**
+   * What is refused for addresses, given in lookup form: by whoever has them, or as it is remembered of those who had.
+   * Addresses of which nothing is known are missing.
+   */
+  wishesOf(q: Queryable, lookups: readonly string[]): Promise<Map<string, Wishes>>
   /** Who has the address of the link's message now; null: nobody, or it is not known any more. */
   ownerOf(link: MailLink): Promise<number | null>
 }
@@ -96,9 +101,26 @@ export function createRefusals({ db, profiles, hash }: RefusalParts): Refusals {
     )
   }
 
+  async function wishesOf(q: Queryable, lookups: readonly string[]): Promise<Map<string, Wishes>> {
+    const keys = [...new Set(lookups)].map((value) => ({ kind: 'email', value }) as const)
+    const owners = await findOwners(q, keys)
+    const states = await loadStates(q, [...owners.values()], false)
+    const hashes = new Map(lookups.map((lookup) => [lookup, hash(lookup)]))
+    const memories = await lookUpMemories(q, [...hashes.values()])
+    return new Map(
+      keys.flatMap((key) => {
+        const owner = owners.get(keyText(key))
+        const remembered = memories.get(hashes.get(key.value)!.toString('hex'))?.wishes
+        const wishes = (owner === undefined ? undefined : states.get(owner)) ?? remembered
+        return wishes ? [[key.value, wishes] as const] : []
+      }),
+    )
+  }
+
   const together = coalesce(refuseAll, { size: 200 })
   return {
     elsewhere,
+    wishesOf,
     refuse: (link, refusing) => together({ link, refusing }),
     async ownerOf(link) {
       const mailed = await readMailed(db, link, hash)

@@ -1,10 +1,14 @@
 import { type Activity, readActivity } from '../activity/read.ts'
-import { decide, type MessageKind } from '../consent/decide.ts'
-import { loadRecipients } from '../consent/recipients.ts'
+import { decide, type MessageKind, type Recipient } from '../consent/decide.ts'
+import { stricter } from '../consent/levels.ts'
+import { type LoadedRecipient, loadRecipients } from '../consent/recipients.ts'
+import type { Refusals } from '../consent/refusals.ts'
 import type { Links } from '../links/links.ts'
 import type { Lists } from '../lists/lists.ts'
 import type { Database, Queryable } from '../platform/database.ts'
+import { parseAddress } from '../profiles/address.ts'
 import { type ProfileFacts, readFacts } from '../profiles/read.ts'
+import { leftAs } from '../profiles/wishes.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { PurchaseHistory } from '../templates/profile-data.ts'
 import { readsActivity, readsLists, readsPurchases } from '../templates/reads.ts'
@@ -39,6 +43,7 @@ export interface PrepareParts {
   lists: Pick<Lists, 'ensure' | 'find' | 'byIds'>
   links: Pick<Links, 'optoutPage' | 'confirm' | 'tracked' | 'rewriter'>
   sendIdOf: (messageId: number) => string
+  refusals: Pick<Refusals, 'wishesOf'>
   /** Purchases of people, for templates that read them. */
   histories: (q: Queryable, profileIds: readonly number[]) => Promise<Map<number, PurchaseHistory>>
 }
@@ -57,9 +62,10 @@ export async function prepare(
       messages.map((one) => ({ profileId: one.profile_id, address: one.address, templateId: one.template_id })),
     ),
   ])
+  const strict = await withRefusalsOfMailboxes(parts, messages, recipients, templates)
   const verdicts = messages.map((message, index) => {
     const template = usable(templates.get(message))
-    const recipient = recipients[index]
+    const recipient = strict[index]
     if (typeof template === 'string') return template
     if (!recipient) return 'profile_gone'
     const decision = decide(recipient, kindNow(message, template))
@@ -68,6 +74,34 @@ export async function prepare(
   const wanted = messages.filter((_, index) => typeof verdicts[index] !== 'string')
   const facts = await loadFacts(parts, wanted, templates)
   return messages.map((message, index) => ready(message, verdicts[index]!, facts, env))
+}
+
+/**
+ * A message may wait while its person gets another address. What was refused for the mailbox that it goes to stands then
+ * beside what the person refuses.
+ */
+async function withRefusalsOfMailboxes(
+  { db, refusals }: PrepareParts,
+  messages: readonly ClaimedMessage[],
+  recipients: ReadonlyArray<LoadedRecipient | null>,
+  templates: ReadonlyMap<ClaimedMessage, LoadedTemplate>,
+): Promise<ReadonlyArray<Recipient | null>> {
+  const lookupOf = ({ address }: ClaimedMessage) => parseAddress(address)?.lookup ?? ''
+  const foreign = messages.filter((_, index) => recipients[index]?.isOwnAddress === false)
+  if (foreign.length === 0) return recipients
+  const wishes = await refusals.wishesOf(db, foreign.map(lookupOf))
+  return recipients.map((recipient, index) => {
+    const message = messages[index]!
+    const refused = recipient?.isOwnAddress === false ? wishes.get(lookupOf(message)) : undefined
+    if (!recipient || !refused) return recipient
+    const { template_id: id } = message
+    const left = id !== null && leftAs(refused.templateOptouts, id, templates.get(message)?.publicName ?? '').length > 0
+    return {
+      ...recipient,
+      level: stricter(recipient.level, refused.level),
+      isOutOfTemplate: recipient.isOutOfTemplate || left,
+    }
+  })
 }
 
 /** The same for messages about which it was decided, and whose people were read, as they were written a moment ago. */
@@ -109,7 +143,7 @@ function kindNow(message: ClaimedMessage, template: LoadedTemplate): MessageKind
 
 /** The revision that was accepted, or for scheduled messages the current one. */
 export async function loadTemplates(
-  { templates }: PrepareParts,
+  { templates }: Pick<PrepareParts, 'templates'>,
   messages: readonly ClaimedMessage[],
 ): Promise<Map<ClaimedMessage, LoadedTemplate>> {
   const revisionIds = new Set<number>()
@@ -145,7 +179,7 @@ export interface Facts {
  * @param known people who were read already, with their lists if their template reads any
  */
 export async function loadFacts(
-  { db, lists, histories }: PrepareParts,
+  { db, lists, histories }: Pick<PrepareParts, 'db' | 'lists' | 'histories'>,
   messages: readonly ClaimedMessage[],
   templates: ReadonlyMap<ClaimedMessage, LoadedTemplate>,
   known?: ReadonlyMap<number, ProfileFacts>,

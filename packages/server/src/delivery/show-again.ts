@@ -21,7 +21,7 @@ export interface ShownMessage {
  * @returns null when there is nothing to show: the message or the person is gone, its template stopped it or forbids it
  */
 export async function showAgain(
-  parts: PrepareParts,
+  parts: Omit<PrepareParts, 'refusals'>,
   messageId: number,
   { now, settings }: { now: Date; settings: Settings },
 ): Promise<ShownMessage | null> {

@@ -2,8 +2,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { findMoved } from '../profiles/moved.ts'
 import { type Answer, type Page, sendAnswer, sendPage } from './answer.ts'
 import type { BuiltIn } from './built-in.ts'
-import { type Choices, onlyRefusals, readChoices } from './choices.ts'
-import { fieldOf, readForm } from './form.ts'
+import { onlyRefusals, readChoices } from './choices.ts'
+import { type Fields, fieldOf, readForm } from './form.ts'
 import { openForm } from './form-token.ts'
 import type { NotedRefusals } from './noted.ts'
 import { notice } from './notices.ts'
@@ -12,7 +12,7 @@ import { OPTOUT, type Reached, reachByHash, reachByMessage, reachByToken, type U
 import { type RefusingLink, refusalIn } from './refusal.ts'
 import { renderPreferences } from './render.ts'
 import { posterOf, searchOf } from './request.ts'
-import { type Poster, saveChoices, undoSave } from './save.ts'
+import { type Poster, partsOf, saveChoices, undoSave } from './save.ts'
 import { openSaved, type Saved, sealSaved } from './save-token.ts'
 import type { PageCache } from './store.ts'
 import type { Visit, WantedVisit } from './visit.ts'
@@ -98,7 +98,7 @@ export function registerPreferences(app: FastifyInstance, parts: PageParts, tool
       return notice(parts, tools.builtIn, 'unreadable', options)
     }
     const { fields } = posted
-    if (isNobody(found)) return refuseForNobody(reached, readChoices(fields), posterOf(request))
+    if (isNobody(found)) return refuseForNobody(reached, fields, posterOf(request))
     const now = parts.clock.now()
     const undo = fieldOf(fields, 'undo')
     if (undo !== null) {
@@ -161,14 +161,18 @@ export function registerPreferences(app: FastifyInstance, parts: PageParts, tool
   }
 
   /** A link of mail to somebody who was erased, and whose address nobody has: a refusal is kept with the address. */
-  async function refuseForNobody(reached: Reached, choices: Choices, poster: Poster): Promise<Page> {
-    const { profileId, messageId, path, place } = reached
-    const level = onlyRefusals(choices).level
-    if (level === null || profileId === null) return notice(parts, tools.builtIn, 'erased', { refuseAt: path })
+  async function refuseForNobody(reached: Reached, fields: Fields, poster: Poster): Promise<Page> {
+    const { profileId, messageId, path, place, page } = reached
+    const opened = openForm(parts.signingKeys, fieldOf(fields, '_fl'), { page, now: parts.clock.now() })
+    const form = opened.state !== 'bad' && opened.form.profileId === profileId ? opened.form : undefined
+    const refused = await partsOf(parts, onlyRefusals(readChoices(fields, form)))
+    if (Object.keys(refused).length === 0 || profileId === null) {
+      return notice(parts, tools.builtIn, 'erased', { refuseAt: path })
+    }
     const { ip, userAgent } = poster
     const act = { via: 'hosted_page', evidence: 2, ip, url: place, ...(userAgent ? { userAgent } : {}) } as const
     const seen = messageId === null ? act : { ...act, messageId }
-    const { heard } = await parts.refusals.refuse({ profileId, messageId }, { act: seen, level })
+    const { heard } = await parts.refusals.refuse({ profileId, messageId }, { act: seen, ...refused })
     return notice(parts, tools.builtIn, heard ? 'refused' : 'forgotten')
   }
 }

@@ -45,11 +45,8 @@ export async function saveChoices(
       ...(choices.optsIn && form ? await wordingOf(parts, form) : {}),
     },
     asOf: form?.asOf ?? 0,
-    ...(permitted.level && !withheld ? { level: permitted.level } : {}),
-    ...(await listsOf(parts, permitted.lists)),
-    ...(await templatesOf(parts, permitted.templates)),
+    ...(await partsOf(parts, withheld ? { ...permitted, level: null } : permitted)),
     ...(choices.vars.size > 0 ? { vars: Object.fromEntries(choices.vars) } : {}),
-    ...(choices.leavesSms ? { sms: { marketing: 'opt-out' } } : {}),
   }
   const also = [...refusedElsewhere(parts, reached, change), ...(await aftermath(parts, reached, visit, permitted))]
   const outcome = await applyChange(parts, change, also)
@@ -88,9 +85,7 @@ export async function undoSave(
     create: false,
     act,
     asOf: saved.decided,
-    ...(back.level ? { level: back.level } : {}),
-    ...(await listsOf(parts, back.lists)),
-    ...(await templatesOf(parts, back.templates)),
+    ...(await partsOf(parts, back)),
     ...(saved.smsWas ? { sms: { marketing: saved.smsWas.was ?? undefined } } : {}),
     spend: { id: saved.id, purpose: 'undo' },
   }
@@ -152,6 +147,19 @@ function refusedElsewhere({ refusals }: PageParts, reached: Reached, change: Pro
       await refusals.elsewhere(tx, { profileId: profileId!, messageId }, refusing, outcome.profileId)
     },
   ]
+}
+
+/** What choices wish and refuse, as the parts of a change; those that they do not speak of are missing. */
+export async function partsOf(
+  parts: PageParts,
+  { level, lists, templates, leavesSms }: Choices,
+): Promise<Pick<ProfileChange, 'level' | 'lists' | 'templates' | 'sms'>> {
+  return {
+    ...(level ? { level } : {}),
+    ...(await listsOf(parts, lists)),
+    ...(await templatesOf(parts, templates)),
+    ...(leavesSms ? { sms: { marketing: 'opt-out' } } : {}),
+  }
 }
 
 /** Lists that a form may join are made when they do not exist; others are only ever left. */

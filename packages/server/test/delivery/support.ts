@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import PostalMime from 'postal-mime'
 import { addressHashWith } from '../../src/account/pepper.ts'
 import { BELONGINGS } from '../../src/belongings.ts'
+import { createRefusals } from '../../src/consent/refusals.ts'
 import { createDelivery, type Delivery, type DeliveryParts } from '../../src/delivery/loop.ts'
 import { createMimeWriter } from '../../src/delivery/mime/writer.ts'
 import { loadSigningKeys } from '../../src/links/keys.ts'
@@ -34,14 +35,9 @@ export async function mailHouse() {
   const settings = cacheSettings(db)
   const keys = await loadSigningKeys(db, clock)
   const lists = createLists({ db, clock })
-  const profiles = createProfiles({
-    db,
-    clock,
-    settings,
-    lists,
-    hash: addressHashWith(Buffer.from('pepper')),
-    belongings: BELONGINGS,
-  })
+  const hash = addressHashWith(Buffer.from('pepper'))
+  const profiles = createProfiles({ db, clock, settings, lists, hash, belongings: BELONGINGS })
+  const refusals = createRefusals({ db, profiles, hash })
   const links = createLinks({ keys, publicUrl: PUBLIC_URL, clock })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: hasScheduledSends })
   const deliveries: Delivery[] = []
@@ -65,6 +61,7 @@ export async function mailHouse() {
     log,
     settings,
     profiles,
+    refusals,
     templates,
     lists,
     links,
