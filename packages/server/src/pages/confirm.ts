@@ -8,6 +8,7 @@ import { shardOfId } from '../platform/shard.ts'
 import { writePostbacks } from '../postbacks/write.ts'
 import { maskAddress } from '../profiles/address.ts'
 import type { Act, ProfileChange } from '../profiles/change.ts'
+import { previewChange } from '../profiles/preview.ts'
 import { type Page, sendBack, sendPage } from './answer.ts'
 import { type Also, applyChange } from './apply.ts'
 import { mailFresh } from './confirmation-mail.ts'
@@ -75,7 +76,7 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
     if (!opened.ok && opened.problem === 'bad') return notice(parts, tools.builtIn, 'invalid')
     const stale = () => notice(parts, tools.builtIn, 'stale', { freshAt: urlOf(token) })
     const { confirm } = opened
-    const { profileId, messageId, asOf } = confirm
+    const { profileId, messageId } = confirm
     const wanted = confirm.lists ?? []
     const [visit, usedFor, lists] = await Promise.all([
       tools.visits({ profileId, messageId, page: '' }),
@@ -88,28 +89,14 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
     const { person, message } = visit
     if (!person?.email || !parts.links.isOfAddress(confirm.addressHash, person.email)) return stale()
     // The newest decision wins: a link from before an opt-out cannot lift it, nor do half of what it promised.
-    if (person.level !== 'none' && (person.refusals.level ?? 0) > asOf) return stale()
-    const left = await leftLater(person.id, lists, asOf)
-    for (const list of left) lists.delete(list)
-    if (wanted.length > 0 && lists.size === 0 && left.length > 0) return stale()
+    const env = { now: parts.clock.now(), settings: await parts.settings.get(), lists: parts.lists }
+    const preview = await previewChange(parts.db, confirming(confirm, [...lists.keys()], WAY), env)
+    if (!preview || preview.levelOutcome === 'superseded') return stale()
+    for (const list of preview.stayed.lists) lists.delete(list)
+    if (wanted.length > 0 && lists.size === 0 && preview.stayed.lists.length > 0) return stale()
     const named = new Map([...lists].map(([id, { name, publicName }]) => [id, { name, label: publicName || name }]))
     const template = message?.template ?? null
     return { confirm, person: { ...person, email: person.email }, template, lists: named, url: urlOf(token) }
-  }
-
-  /** Of some lists, those that the person left after the link was made. */
-  async function leftLater(
-    profileId: number,
-    lists: ReadonlyMap<number, { name: string }>,
-    asOf: number,
-  ): Promise<number[]> {
-    if (lists.size === 0) return []
-    const { rows } = await sql<{ name: string }>`
-      select list_name as name from list_left
-      where shard = ${shardOfId(profileId)} and profile_id = ${profileId} and number > ${asOf}
-        and list_name = any(${[...lists.values()].map(({ name }) => name)}::text[])`.execute(parts.db)
-    const names = new Set(rows.map(({ name }) => name))
-    return [...lists].filter(([, { name }]) => names.has(name)).map(([id]) => id)
   }
 
   /** What the link was used for; null: it was not. */
@@ -142,17 +129,13 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
   }
 
   async function confirm(found: Open, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { profileId, tokenId, asOf, messageId, page } = found.confirm
+    const { profileId, tokenId, messageId, page } = found.confirm
+    const act = {
+      ...actOf(found, request),
+      wordingId: await keepWording(parts.db, await wordingFor(found), parts.clock.now()),
+    }
     const change: ProfileChange = {
-      person: { kind: 'id', value: profileId },
-      create: false,
-      act: {
-        ...actOf(found, request),
-        wordingId: await keepWording(parts.db, await wordingFor(found), parts.clock.now()),
-      },
-      asOf,
-      lists: new Map([...found.lists.keys()].map((id) => [id, true])),
-      level: { to: 'none', mode: 'set' },
+      ...confirming(found.confirm, [...found.lists.keys()], act),
       spend: { id: tokenId, purpose: 'confirm' },
     }
     const outcome = await applyChange(parts, change, await verification(found))
@@ -202,9 +185,7 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
   function actOf({ confirm }: Open, request: FastifyRequest): Act {
     const { ip, userAgent } = posterOf(request)
     return {
-      via: 'confirm_link',
-      evidence: 4,
-      listSource: 'confirm_link',
+      ...WAY,
       ip,
       ...(userAgent ? { userAgent } : {}),
       url: '/s',
@@ -217,6 +198,18 @@ export function registerConfirm(app: FastifyInstance, parts: PageParts, tools: P
     return messageId === null ? null : parts.links.optoutPage({ messageId, profileId })
   }
 }
+
+const WAY = { via: 'confirm_link', evidence: 4, listSource: 'confirm_link' } as const
+
+/** What a confirmation decides, as of what was known when its link was made. */
+const confirming = ({ profileId, asOf }: Confirm, lists: readonly number[], act: Act): ProfileChange => ({
+  person: { kind: 'id', value: profileId },
+  create: false,
+  act,
+  asOf,
+  lists: new Map(lists.map((id) => [id, true])),
+  level: { to: 'none', mode: 'set' },
+})
 
 const namesOf = (lists: Open['lists']) => [...lists.values()].map(({ name }) => name)
 const labelsOf = (lists: Open['lists']) => [...lists.values()].map(({ label }) => label)

@@ -6,7 +6,7 @@ import type { Queryable } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { shardOfId, shardOfKey } from '../platform/shard.ts'
 import { parseAddress } from '../profiles/address.ts'
-import type { Via, Wishes } from '../profiles/change.ts'
+import type { Via } from '../profiles/change.ts'
 
 /** Everything a preference page may show of the person behind a link. */
 export interface Visit {
@@ -26,9 +26,8 @@ export interface Visitor {
   level: Level
   levelAt: Date | null
   levelVia: Via | null
-  /** Number of the newest refusal of any kind, and of mail. */
+  /** Number of the newest refusal of any kind: what a form that is shown now knows of. */
   decided: number
-  refusals: Wishes['refusals']
   complainedAt: Date | null
   optoutAt: Date | null
   vars: JsonObject
@@ -67,7 +66,6 @@ interface Row {
   level_at: Date | null
   level_via: string | null
   decided: number
-  refusals: Wishes['refusals']
   complained_at: Date | null
   optout_at: Date | null
   vars: JsonObject
@@ -90,7 +88,7 @@ export function createVisits(db: Queryable): (wanted: WantedVisit) => Promise<Vi
 
 async function readVisits(db: Queryable, wanted: WantedVisit[]): Promise<Visit[]> {
   const { rows } = await sql<Row>`
-    select p.id, p.email, p.level, p.level_at, p.level_via, p.decided, p.refusals, p.complained_at, p.optout_at, p.vars,
+    select p.id, p.email, p.level, p.level_at, p.level_via, p.decided, p.complained_at, p.optout_at, p.vars,
       p.sms, a.state,
       (select json_agg(json_build_array(l.name, l.public_name, j.list_id is not null, l.is_primary)
           order by coalesce(nullif(l.public_name, ''), l.name))
@@ -165,7 +163,6 @@ function visitorOf(row: Row, id: number): Visitor {
     levelAt: row.level_at,
     levelVia: row.level_via as Via | null,
     decided: row.decided,
-    refusals: row.refusals,
     complainedAt: row.complained_at,
     optoutAt: row.optout_at,
     vars: row.vars,
