@@ -1,10 +1,13 @@
 import { type Activity, readActivity } from '../activity/read.ts'
-import { decide, type MessageKind } from '../consent/decide.ts'
+import { decide } from '../consent/decide.ts'
 import { loadRecipients } from '../consent/recipients.ts'
 import type { Links } from '../links/links.ts'
 import type { Lists } from '../lists/lists.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import { type ProfileFacts, readFacts } from '../profiles/read.ts'
+import { type DecidedCopies, decideCopies } from '../sends/copies.ts'
+import { kindNow } from '../sends/kind.ts'
+import type { SendOptions } from '../sends/message-table.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { PurchaseHistory } from '../templates/profile-data.ts'
 import { readsActivity, readsLists, readsPurchases } from '../templates/reads.ts'
@@ -19,6 +22,8 @@ export interface ReadyMessage {
   message: ClaimedMessage
   template: LoadedTemplate
   person: ProfileFacts
+  /** Those of the message, without copies that may not get it. */
+  options: SendOptions
   facts: Facts
   env: PrepareEnv
 }
@@ -43,7 +48,10 @@ export interface PrepareParts {
   histories: (q: Queryable, profileIds: readonly number[]) => Promise<Map<number, PurchaseHistory>>
 }
 
-/** Decides again about each message, as the person may have decided anew since it was queued, and loads what it needs. */
+/**
+ * Decides again about each message and its copies, as people may have decided anew since it was queued, and loads what
+ * it needs.
+ */
 export async function prepare(
   parts: PrepareParts,
   messages: readonly ClaimedMessage[],
@@ -62,12 +70,21 @@ export async function prepare(
     const recipient = recipients[index]
     if (typeof template === 'string') return template
     if (!recipient) return 'profile_gone'
-    const decision = decide(recipient, kindNow(message, template))
+    const decision = decide(recipient, kindNow(message.kind, template))
     return decision.allowed ? template : decision.reason
   })
   const wanted = messages.filter((_, index) => typeof verdicts[index] !== 'string')
-  const facts = await loadFacts(parts, wanted, templates)
-  return messages.map((message, index) => ready(message, verdicts[index]!, facts, env))
+  const [facts, copies] = await Promise.all([
+    loadFacts(parts, wanted, templates),
+    decideCopies(
+      db,
+      messages.map(({ address, kind, options }, index) => {
+        const template = verdicts[index]!
+        return typeof template === 'string' ? null : { address, kind: kindNow(kind, template), template, options }
+      }),
+    ),
+  ])
+  return messages.map((message, index) => ready(message, verdicts[index]!, facts, env, copies[index]))
 }
 
 /** The same for messages about which it was decided, and whose people were read, as they were written a moment ago. */
@@ -90,21 +107,18 @@ function usable(template: LoadedTemplate | undefined): LoadedTemplate | string {
   return template.isDisabled ? 'template_disabled' : template
 }
 
-function ready(message: ClaimedMessage, verdict: LoadedTemplate | string, facts: Facts, env: PrepareEnv): Prepared {
+function ready(
+  message: ClaimedMessage,
+  verdict: LoadedTemplate | string,
+  facts: Facts,
+  env: PrepareEnv,
+  copies?: DecidedCopies,
+): Prepared {
   if (typeof verdict === 'string') return { kind: 'settled', settlement: ended(message, 'suppressed', verdict) }
   const person = facts.people.get(message.profile_id)
   if (!person) return { kind: 'settled', settlement: ended(message, 'suppressed', 'profile_gone') }
-  return { kind: 'ready', ready: { message, template: verdict, person, facts, env } }
-}
-
-/**
- * What the message counts as now. Campaigns and receipts stay what they are; the right to reach somebody who opted out is the template's,
- * and is lost when it is renamed or loses its link; and whether a template is transactional may have changed.
- */
-function kindNow(message: ClaimedMessage, template: LoadedTemplate): MessageKind {
-  if (message.kind === 'campaign' || message.kind === 'receipt') return message.kind
-  if (message.kind === 'optin' && template.isOptinConfirm) return 'optin'
-  return template.isBasic ? 'basic' : 'triggered'
+  const options = copies?.options ?? message.options
+  return { kind: 'ready', ready: { message, template: verdict, person, options, facts, env } }
 }
 
 /** The revision that was accepted, or for scheduled messages the current one. */
