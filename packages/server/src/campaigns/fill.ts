@@ -10,6 +10,7 @@ import type { Templates } from '../templates/templates.ts'
 import { type AudienceRule, judge, type Member, readMembers } from './audience.ts'
 import { dueTimes } from './due-times.ts'
 import { takeCap } from './frequency-cap.ts'
+import { LACKS, type Lack, sayLack } from './needs.ts'
 import { type CampaignPlan, EMPTY_PLAN } from './tables.ts'
 import { variantFor } from './variants.ts'
 
@@ -67,6 +68,7 @@ export async function fillChunk(
       const campaign = (await nextToFill(tx, 'of f skip locked')) ?? (await nextToFill(tx, 'of f'))
       if (!campaign) return null
       id = campaign.id
+      if (campaign.lacks) return await pause(tx, campaign, campaign.lacks)
       const revisions = await templates.byRevisions(campaign.revision_ids)
       return await writeNext(tx, campaign, [...revisions.values()].some(readsLists), worker, now, size)
     })
@@ -77,10 +79,13 @@ export async function fillChunk(
   }
 }
 
-async function nextToFill(tx: Tx, lock: 'of f' | 'of f skip locked'): Promise<Filling | undefined> {
-  const { rows } = await sql<Filling>`
+async function nextToFill(
+  tx: Tx,
+  lock: 'of f' | 'of f skip locked',
+): Promise<(Filling & { lacks: Lack | null }) | undefined> {
+  const { rows } = await sql<Filling & { lacks: Lack | null }>`
     select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.after_shard,
-      f.after_profile
+      f.after_profile, ${LACKS} as lacks
     from campaign_fill f join campaign c on c.id = f.campaign_id
     where c.status = 'sending'
     order by f.turn_at nulls first, c.id limit 1 for update ${sql.raw(lock)}`.execute(tx)
@@ -101,10 +106,23 @@ async function writeNext(
   const facts = worker === null ? null : { withLists }
   const part =
     listId === undefined
-      ? { members: [], last: null }
+      ? { members: [], last: null, isWhole: true }
       : await readMembers(tx, listId, { shard, profileId }, size, ruleOf(campaign), facts)
+  if (!part.isWhole) return pause(tx, campaign, 'suppress_list')
   const following = place + 1 < list_ids.length ? { place: place + 1, shard: 0, profileId: 0 } : null
   return writeRecipients(tx, campaign, part.members, part.last ? { place, ...part.last } : following, worker, now)
+}
+
+/**
+ * A list that the campaign counts on was deleted while it is sent. Nobody else may get it: the members of a suppress
+ * list are not known any more. What was written before was decided with all lists there.
+ */
+async function pause(tx: Tx, { id, list_ids, suppress_ids }: Filling, lack: Lack): Promise<Filled> {
+  const problem = sayLack(lack, lack === 'list' ? list_ids : suppress_ids)
+  await sql`update campaign set status = 'paused', problem = ${problem} where id = ${id} and status = 'sending'`.execute(
+    tx,
+  )
+  return NOBODY
 }
 
 /** What the plan says of whom to pass over. */
