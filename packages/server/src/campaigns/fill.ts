@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely'
 import { batchOf } from '../delivery/batches.ts'
 import type { ClaimedMessage, Filled } from '../delivery/queue.ts'
 import type { Database, Tx } from '../platform/database.ts'
+import type { Log } from '../platform/log.ts'
 import { shardOfId } from '../platform/shard.ts'
 import type { ProfileFacts } from '../profiles/read.ts'
 import { PRIORITY } from '../sends/enqueue.ts'
@@ -46,6 +47,7 @@ type Position = { place: number; shard: number; profileId: number } | null
 export interface FillParts {
   db: Database
   templates: Pick<Templates, 'byRevisions'>
+  log?: Pick<Log, 'warn'>
 }
 
 /**
@@ -57,14 +59,14 @@ export interface FillParts {
  * @returns null when there was nothing to write
  */
 export async function fillChunk(
-  { db, templates }: FillParts,
+  { db, templates, log }: FillParts,
   worker: number | null,
   now: Date,
   size = CHUNK,
 ): Promise<Filled | null> {
   let id: number | null = null
   try {
-    return await db.transaction().execute(async (tx) => {
+    const filled = await db.transaction().execute(async (tx) => {
       const campaign = (await nextToFill(tx, 'of f skip locked')) ?? (await nextToFill(tx, 'of f'))
       if (!campaign) return null
       id = campaign.id
@@ -72,6 +74,8 @@ export async function fillChunk(
       const revisions = await templates.byRevisions(campaign.revision_ids)
       return await writeNext(tx, campaign, [...revisions.values()].some(readsLists), worker, now, size)
     })
+    if (filled === PAUSED) log?.warn({ campaign: id }, 'a campaign was paused: a list that it counts on is gone')
+    return filled
   } catch (error) {
     // A campaign that cannot go on must not keep the others from their turn.
     if (id !== null) await sql`update campaign_fill set turn_at = ${now} where campaign_id = ${id}`.execute(db)
@@ -122,7 +126,7 @@ async function pause(tx: Tx, { id, list_ids, suppress_ids }: Filling, lack: Lack
   await sql`update campaign set status = 'paused', problem = ${problem} where id = ${id} and status = 'sending'`.execute(
     tx,
   )
-  return NOBODY
+  return PAUSED
 }
 
 /** What the plan says of whom to pass over. */
@@ -208,6 +212,7 @@ function messageTo(member: Member, id: number, campaignId: number, revisionId: n
 }
 
 const NOBODY: Filled = { batch: null, messages: [], people: new Map() }
+const PAUSED: Filled = { ...NOBODY }
 /** Shared by all recipients: never written to. */
 const NOTHING = Object.freeze({})
 

@@ -80,7 +80,9 @@ export async function prepare(
       db,
       messages.map(({ address, kind, options }, index) => {
         const template = verdicts[index]!
-        return typeof template === 'string' ? null : { address, kind: kindNow(kind, template), template, options }
+        return typeof template === 'string' || !options.headers
+          ? null
+          : { address, kind: kindNow(kind, template), template, options }
       }),
     ),
   ])

@@ -76,7 +76,7 @@ export async function enqueue(
     q,
     asked.map((request, index) => {
       const verdict = verdicts[index]!
-      return 'kind' in verdict ? { ...request, kind: verdict.kind } : null
+      return request.options.headers && 'kind' in verdict ? { ...request, kind: verdict.kind } : null
     }),
   )
   const requests = asked.map((request, index) => {
