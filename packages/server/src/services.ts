@@ -67,7 +67,16 @@ export async function createServices(foundations: Foundations): Promise<Services
   const profiles = createProfiles({ db, clock, settings, lists, hash, belongings: BELONGINGS })
   const refusals = createRefusals({ db, profiles, hash })
   const templates = createTemplates({ db, clock, hostFunctions: HOST_FUNCTIONS, isInUse: isTemplateInUse })
-  const sends = createSends({ db, clock, settings, templates, profiles, ids: createSendIds(signingKeys), wake })
+  const sends = createSends({
+    db,
+    clock,
+    settings,
+    templates,
+    profiles,
+    refusals,
+    ids: createSendIds(signingKeys),
+    wake,
+  })
   const { messageIdOf } = sends
   const purchases = createPurchases({ db, clock, settings, profiles, templates, hash, messageIdOf, wake })
   const wakeCampaigns = () => waker.wake('campaigns')

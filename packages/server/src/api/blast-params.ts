@@ -173,7 +173,7 @@ export async function readLists(
   const found = await lists.find(names)
   for (const one of names) if (!found.has(one)) throw unknownList(one)
   const ids = [...new Set(names.map((one) => found.get(one)!))]
-  if (name === 'list') await refuseSmart(ids, lists)
+  await refuseSmart(ids, lists)
   return ids
 }
 

@@ -122,6 +122,8 @@ export const tooManyPrimaryLists = (limit: number) =>
   new ApiError(99, `There are already ${limit} primary lists, and no more can be made`, 403)
 export const sendLimitReached = (name: string) =>
   new ApiError(99, `Send limit reached: ${quote(name)} was sent within the given time`, 409)
+export const copyOfConfirmation = (email: string) =>
+  new ApiError(99, `A message with a confirmation link goes to its recipient only: ${quote(email)}`, 403)
 export const alreadySent = (id: string) => new ApiError(41, `Unable to delete, already sent: ${quote(id)}`)
 export const noItems = () => new ApiError(99, 'No items in purchase')
 export const duplicatePurchase = (extid: string) =>

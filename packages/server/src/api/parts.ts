@@ -1,6 +1,7 @@
 import type { Campaigns } from '../campaigns/campaigns.ts'
 import type { Repeats } from '../campaigns/repeats.ts'
 import type { Config } from '../config.ts'
+import type { Refusals } from '../consent/refusals.ts'
 import type { Links } from '../links/links.ts'
 import type { Lists } from '../lists/lists.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -22,6 +23,7 @@ export interface ApiParts {
   links: Links
   lists: Lists
   profiles: Profiles
+  refusals: Pick<Refusals, 'wishesOf'>
   templates: Templates
   sends: Sends
   purchases: Purchases

@@ -1,3 +1,4 @@
+import { parseMailboxes } from '../delivery/mime/address.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { parseTimeText } from '../platform/time-text.ts'
 import { parseAddress } from '../profiles/address.ts'
@@ -95,6 +96,9 @@ function readHeaders(given: Params): { [name: string]: string } {
   for (const name of names) {
     const label = `options[headers][${name}]`
     if (!HEADERS.test(name)) throw invalidValue(label, 'one of Cc, Bcc, X-… and List-Unsubscribe…')
+    if (Object.keys(headers).some((other) => other.toLowerCase() === name.toLowerCase())) {
+      throw invalidValue(label, 'given once')
+    }
     const value = oneLine(text(given, name, label) ?? '', label)
     if (value.length > LONGEST_HEADER) throw invalidValue(label, `at most ${LONGEST_HEADER} characters`)
     if (value !== '') headers[name] = /^b?cc$/i.test(name) ? mailboxes(value) : value
@@ -104,10 +108,9 @@ function readHeaders(given: Params): { [name: string]: string } {
 
 /** Checks `Ada <ada@example.com>, bob@example.com` and hands it back. */
 function mailboxes(value: string): string {
-  for (const part of value.split(',')) {
-    const address = /<([^<>]*)>\s*$/.exec(part)?.[1] ?? part
-    if (!parseAddress(address)) throw invalidEmail(part.trim())
-  }
+  const named = parseMailboxes(value)
+  if (named.length === 0) throw invalidEmail(value)
+  for (const { address } of named) if (!parseAddress(address)) throw invalidEmail(address.trim())
   return value
 }
 

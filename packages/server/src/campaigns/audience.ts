@@ -5,6 +5,7 @@ import type { Queryable, Tx } from '../platform/database.ts'
 import { shardOfId } from '../platform/shard.ts'
 import { type FactsRow, factColumns, factsOf, type ProfileFacts } from '../profiles/read.ts'
 import { type FrequencyCap, findCapped } from './frequency-cap.ts'
+import { areSomeGone } from './needs.ts'
 import type { Criterion } from './tables.ts'
 
 /** Somebody whom a campaign is meant for. */
@@ -33,6 +34,8 @@ export interface AudiencePart {
   members: Member[]
   /** Last member looked at; null: the list has no more. */
   last: { shard: number; profileId: number } | null
+  /** False: a suppress list is gone, so nobody knows who of them may not get it. */
+  isWhole: boolean
 }
 
 /**
@@ -48,18 +51,21 @@ export async function readMembers(
   rule: AudienceRule,
   facts: { withLists: boolean } | null = null,
 ): Promise<AudiencePart> {
-  const { rows } = await sql<MemberRow>`
+  // One statement sees one moment: the lists are there, so their members are too.
+  const { rows } = await sql<MemberRow & { lacks_lists: boolean }>`
     with part as materialized (
       select shard, profile_id from list_member
       where list_id = ${listId} and (shard, profile_id) > (${after.shard}, ${after.profileId})
       order by shard, profile_id limit ${limit})
-    select part.shard, part.profile_id, ${JUDGED}, ${facts ? factColumns(facts.withLists) : ADDRESS}
+    select part.shard, part.profile_id, ${areSomeGone(sql`${[...rule.suppressIds]}::int[]`)} as lacks_lists, ${JUDGED},
+      ${facts ? factColumns(facts.withLists) : ADDRESS}
     from part left join profile p on p.shard = part.shard and p.id = part.profile_id ${lookUps(rule)}
     order by part.shard, part.profile_id`.execute(q)
   const last = rows.at(-1)
   return {
     members: rows.flatMap((row) => (row.id === null ? [] : [memberOf(row, facts !== null)])),
     last: last && rows.length === limit ? { shard: last.shard, profileId: last.profile_id } : null,
+    isWhole: !last?.lacks_lists,
   }
 }
 

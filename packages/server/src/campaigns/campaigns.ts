@@ -176,7 +176,7 @@ export async function controlCampaign(
 ): Promise<ControlOutcome> {
   const { from, to } = CONTROLS[what]
   const { numAffectedRows } = await sql`
-    update campaign set status = ${to}, modified_at = ${now}, modified_by = ${by}
+    update campaign set status = ${to}, problem = null, modified_at = ${now}, modified_by = ${by}
     where id = ${id} and status = any(${from}::text[])`.execute(q)
   const campaign = await readCampaign(q, id)
   if (!campaign) return { ok: false, reason: 'unknown' }

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely'
 import { batchOf } from '../delivery/batches.ts'
 import type { ClaimedMessage, Filled } from '../delivery/queue.ts'
 import type { Database, Tx } from '../platform/database.ts'
+import type { Log } from '../platform/log.ts'
 import { shardOfId } from '../platform/shard.ts'
 import type { ProfileFacts } from '../profiles/read.ts'
 import { PRIORITY } from '../sends/enqueue.ts'
@@ -10,6 +11,7 @@ import type { Templates } from '../templates/templates.ts'
 import { type AudienceRule, judge, type Member, readMembers } from './audience.ts'
 import { dueTimes } from './due-times.ts'
 import { takeCap } from './frequency-cap.ts'
+import { LACKS, type Lack, sayLack } from './needs.ts'
 import { type CampaignPlan, EMPTY_PLAN } from './tables.ts'
 import { variantFor } from './variants.ts'
 
@@ -45,6 +47,7 @@ type Position = { place: number; shard: number; profileId: number } | null
 export interface FillParts {
   db: Database
   templates: Pick<Templates, 'byRevisions'>
+  log?: Pick<Log, 'warn'>
 }
 
 /**
@@ -56,20 +59,23 @@ export interface FillParts {
  * @returns null when there was nothing to write
  */
 export async function fillChunk(
-  { db, templates }: FillParts,
+  { db, templates, log }: FillParts,
   worker: number | null,
   now: Date,
   size = CHUNK,
 ): Promise<Filled | null> {
   let id: number | null = null
   try {
-    return await db.transaction().execute(async (tx) => {
+    const filled = await db.transaction().execute(async (tx) => {
       const campaign = (await nextToFill(tx, 'of f skip locked')) ?? (await nextToFill(tx, 'of f'))
       if (!campaign) return null
       id = campaign.id
+      if (campaign.lacks) return await pause(tx, campaign, campaign.lacks)
       const revisions = await templates.byRevisions(campaign.revision_ids)
       return await writeNext(tx, campaign, [...revisions.values()].some(readsLists), worker, now, size)
     })
+    if (filled === PAUSED) log?.warn({ campaign: id }, 'a campaign was paused: a list that it counts on is gone')
+    return filled
   } catch (error) {
     // A campaign that cannot go on must not keep the others from their turn.
     if (id !== null) await sql`update campaign_fill set turn_at = ${now} where campaign_id = ${id}`.execute(db)
@@ -77,10 +83,13 @@ export async function fillChunk(
   }
 }
 
-async function nextToFill(tx: Tx, lock: 'of f' | 'of f skip locked'): Promise<Filling | undefined> {
-  const { rows } = await sql<Filling>`
+async function nextToFill(
+  tx: Tx,
+  lock: 'of f' | 'of f skip locked',
+): Promise<(Filling & { lacks: Lack | null }) | undefined> {
+  const { rows } = await sql<Filling & { lacks: Lack | null }>`
     select c.id, c.list_ids, c.suppress_ids, c.plan, c.revision_ids, c.started_at, f.place, f.after_shard,
-      f.after_profile
+      f.after_profile, ${LACKS} as lacks
     from campaign_fill f join campaign c on c.id = f.campaign_id
     where c.status = 'sending'
     order by f.turn_at nulls first, c.id limit 1 for update ${sql.raw(lock)}`.execute(tx)
@@ -101,10 +110,23 @@ async function writeNext(
   const facts = worker === null ? null : { withLists }
   const part =
     listId === undefined
-      ? { members: [], last: null }
+      ? { members: [], last: null, isWhole: true }
       : await readMembers(tx, listId, { shard, profileId }, size, ruleOf(campaign), facts)
+  if (!part.isWhole) return pause(tx, campaign, 'suppress_list')
   const following = place + 1 < list_ids.length ? { place: place + 1, shard: 0, profileId: 0 } : null
   return writeRecipients(tx, campaign, part.members, part.last ? { place, ...part.last } : following, worker, now)
+}
+
+/**
+ * A list that the campaign counts on was deleted while it is sent. Nobody else may get it: the members of a suppress
+ * list are not known any more. What was written before was decided with all lists there.
+ */
+async function pause(tx: Tx, { id, list_ids, suppress_ids }: Filling, lack: Lack): Promise<Filled> {
+  const problem = sayLack(lack, lack === 'list' ? list_ids : suppress_ids)
+  await sql`update campaign set status = 'paused', problem = ${problem} where id = ${id} and status = 'sending'`.execute(
+    tx,
+  )
+  return PAUSED
 }
 
 /** What the plan says of whom to pass over. */
@@ -190,6 +212,7 @@ function messageTo(member: Member, id: number, campaignId: number, revisionId: n
 }
 
 const NOBODY: Filled = { batch: null, messages: [], people: new Map() }
+const PAUSED: Filled = { ...NOBODY }
 /** Shared by all recipients: never written to. */
 const NOTHING = Object.freeze({})
 

@@ -5,6 +5,7 @@ import type { SettingsCache } from '../settings/settings.ts'
 import type { Templates } from '../templates/templates.ts'
 import { saveCampaign } from './campaigns.ts'
 import { contentOf } from './freeze.ts'
+import { problemWithNeeds } from './needs.ts'
 import { dueOccurrence } from './recurrence.ts'
 import { fromRow, type Repeat, type RepeatRow } from './repeats.ts'
 
@@ -56,6 +57,8 @@ async function make(
   const template = (await templates.byIds([repeat.templateId])).get(repeat.templateId)
   if (!template) return 'its template does not exist any more'
   if (template.isDisabled) return `its template ${template.name} is disabled`
+  const lacking = await problemWithNeeds(tx, { ...repeat, ...repeat.plan })
+  if (lacking !== null) return lacking
   const { reportEmail, seedEmails, previousId, criterion, dataFeedUrl } = repeat.plan
   const outcome = await saveCampaign(
     tx,

@@ -6,6 +6,7 @@ import type { Templates } from '../templates/templates.ts'
 import { readPeople } from './audience.ts'
 import { writeRecipients } from './fill.ts'
 import { contentOf, missingIn, problemWithContents, withFrozenContent } from './freeze.ts'
+import { problemWithNeeds } from './needs.ts'
 import { type Campaign, readCampaign } from './read.ts'
 
 export interface StartParts {
@@ -57,8 +58,8 @@ async function withContentOfNow(
   now: Date,
 ): Promise<{ problem: string | null; begun: Campaign }> {
   const stop = (problem: string) => ({ problem, begun: campaign })
-  const { rows } = await sql`select from list where id = any(${campaign.listIds}::int[]) limit 1`.execute(tx)
-  if (rows.length === 0) return stop('its list does not exist any more')
+  const lacking = await problemWithNeeds(tx, { ...campaign, ...campaign.plan })
+  if (lacking !== null) return stop(lacking)
   const { evalTemplateId } = campaign.plan
   if (evalTemplateId === null) return { problem: null, begun: campaign }
   const template = (await templates.byIds([evalTemplateId])).get(evalTemplateId)

@@ -91,7 +91,7 @@ export interface CampaignTable {
   modified_at: Date
   /** API key or operator. */
   modified_by: string | null
-  /** Why it went back to being a draft instead of beginning. */
+  /** Why it went back to being a draft instead of beginning, or was paused while it was sent. */
   problem: string | null
 }
 

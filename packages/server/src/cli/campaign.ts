@@ -111,7 +111,8 @@ async function show(db: Database, id: number, options: ShowOptions, terminal: Te
     return terminal.print(JSON.stringify(shown))
   }
   terminal.print(`${visible(campaign.name)}: ${campaign.status}`)
-  if (campaign.problem) terminal.print(`It could not begin: ${campaign.problem}`)
+  if (campaign.problem)
+    terminal.print(`It could not ${campaign.status === 'created' ? 'begin' : 'go on'}: ${campaign.problem}`)
   for (const [label, at] of Object.entries({
     'Scheduled for': campaign.scheduledFor,
     Began: campaign.startedAt,

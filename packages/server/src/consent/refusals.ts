@@ -34,6 +34,12 @@ export interface RefusalOutcome {
   person: Extract<ChangeOutcome, { ok: true }> | null
 }
 
+/**
+ * What is refused for addresses, given in lookup form: by whoever has them, or as it is remembered of those who had.
+ * Addresses of which nothing is known are missing.
+ */
+export type WishesOf = (q: Queryable, lookups: readonly string[]) => Promise<Map<string, Wishes>>
+
 export interface Refusals {
   /** Carries out a refusal, durable when it resolves; those that come together share a transaction. */
   refuse(link: MailLink, refusing: Refusing): Promise<RefusalOutcome>
@@ -44,11 +50,7 @@ export interface Refusals {
    * @returns whether it is in force with anybody else, or with the address
    */
   elsewhere(tx: Tx, link: MailLink, refusing: Refusing, person: number | null): Promise<boolean>
-  /**
-   * What is refused for addresses, given in lookup form: by whoever has them, or as it is remembered of those who had.
-   * Addresses of which nothing is known are missing.
-   */
-  wishesOf(q: Queryable, lookups: readonly string[]): Promise<Map<string, Wishes>>
+  wishesOf: WishesOf
   /** Who has the address of the link's message now; null: nobody, or it is not known any more. */
   ownerOf(link: MailLink): Promise<number | null>
 }

@@ -20,6 +20,9 @@ const WAITS = {
 
 export type WaitClass = keyof typeof WAITS
 
+/** The longest of these waits, in ms. A full mailbox waits longer. */
+export const LONGEST_WAIT = 4 * HOUR
+
 /** @param attempts made so far, at least 1 */
 export function waitAfter(kind: WaitClass, attempts: number): number {
   const waits = WAITS[kind]

@@ -1,6 +1,7 @@
 import type { RenderedMessage } from '@fairlead/zephyr'
 import type { Sender } from '../config.ts'
 import type { Links } from '../links/links.ts'
+import type { SendOptions } from '../sends/message-table.ts'
 import { readsOptoutLink } from '../templates/reads.ts'
 import type { LoadedTemplate } from '../templates/templates.ts'
 import type { DkimKey } from './dkim/key.ts'
@@ -31,6 +32,10 @@ export interface ComposeParts {
 export interface Draft {
   message: ClaimedMessage
   template: LoadedTemplate
+  /** Those of the message, with the copies that were decided about. */
+  options: SendOptions
+  /** It holds a link that proves whose mailbox it reached: no copies. */
+  isForOne: boolean
   rendered: RenderedMessage
   optoutUrl: string
   /** The person's own name for the To header; null: none known. */
@@ -42,8 +47,7 @@ export interface Draft {
 
 /** Writes the message as it goes to a server that offers this: RFC 5322 headers, then text and HTML as alternatives. */
 export async function compose(parts: ComposeParts, draft: Draft, offers: Capabilities): Promise<ComposeOutcome> {
-  const { message, template, rendered } = draft
-  const { options } = message
+  const { message, template, rendered, options, isForOne } = draft
   const isCommercial = !template.isBasic && message.kind !== 'receipt' && !isConfirmation(draft)
   const body = isCommercial ? withOptoutFooter(rendered, draft.optoutUrl, readsOptoutLink(template)) : rendered
   if (body.html === '' && body.text === '') return { ok: false, problem: 'the template has neither HTML nor text' }
@@ -58,8 +62,8 @@ export async function compose(parts: ComposeParts, draft: Draft, offers: Capabil
     {
       from,
       to: { name: draft.recipientName ?? '', address: message.address },
-      cc,
-      bcc,
+      cc: isForOne ? undefined : cc,
+      bcc: isForOne ? undefined : bcc,
       sender: options.behalf_email || undefined,
       replyTo: options.replyto || template.fields.replyto_email || undefined,
       subject: options.test ? `[TEST] ${rendered.subject}` : rendered.subject,

@@ -13,7 +13,7 @@ import type { ComposeParts } from './compose.ts'
 import { createHolding } from './holding.ts'
 import { cacheHolds, holdBack } from './holds.ts'
 import type { HandOutcome } from './lanes.ts'
-import { createLine } from './line.ts'
+import { createLine, domainOf } from './line.ts'
 import { createDeliveryMetrics } from './metrics.ts'
 import { directSource } from './mx/direct.ts'
 import { internet, type MxWorld } from './mx/hosts.ts'
@@ -30,6 +30,7 @@ import {
   type Settlement,
   stoppedAmong,
 } from './queue.ts'
+import { createRecovery } from './recovery.ts'
 import { createDeliveryReport } from './report.ts'
 import { type Settled, settleAll } from './settle.ts'
 import { createSupply } from './supply.ts'
@@ -102,6 +103,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   })
   const metrics = createDeliveryMetrics(parts.metrics ?? createMetrics())
   const report = createDeliveryReport(log, metrics)
+  const recovery = createRecovery({ db, clock, log, wake: () => loop.nudge() })
   const settlers = { db, profiles, book: holding.book, metrics, report }
   const settler = coalesce((batch: Settled[]) => settleAll(settlers, holding.worker(), batch, clock.now()), {
     linger: LINGER,
@@ -154,13 +156,15 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     }
   }
 
-  function done({ message, template, env }: ReadyMessage, outcome: HandOutcome): void {
+  function done(ready: ReadyMessage, outcome: HandOutcome): void {
+    const { message, template, env } = ready
     if (outcome.kind === 'ended') {
       settleSoon(message, { settlement: outcome.settlement, change: null, alarm: null })
       return
     }
     holding.left(message, performance.now() - env.decidedAt)
     metrics.handedOver(outcome)
+    recovery.saw(domainOf(ready), outcome)
     const { revisionId } = template
     settleSoon(message, consequenceOf(outcome, message, revisionId, message.attempts + 1, clock.now()))
     if (verdictOn(outcome) === 'slow-down') letRest()
@@ -338,6 +342,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       parts.onWake?.(loop.nudge)
       heartbeat = setInterval(beat, HEARTBEAT)
       report.start()
+      recovery.start()
       begun = beat().then(loop.start)
     },
     async stop() {
@@ -348,6 +353,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       await giveBack([...line.drain(), ...(await supply.drain())].map(({ message }) => message))
       await outlets?.stop(FINISH_WITHIN)
       if (settling > 0) await new Promise<void>((resolve) => (settledAll = resolve))
+      await recovery.stop()
       report.stop()
       await catcher?.close()
       await holding.leave()

@@ -1,5 +1,5 @@
 import { type Activity, readActivity } from '../activity/read.ts'
-import { decide, type MessageKind, type Recipient } from '../consent/decide.ts'
+import { decide, type Recipient } from '../consent/decide.ts'
 import { stricter } from '../consent/levels.ts'
 import { type LoadedRecipient, loadRecipients } from '../consent/recipients.ts'
 import type { Refusals } from '../consent/refusals.ts'
@@ -9,6 +9,9 @@ import type { Database, Queryable } from '../platform/database.ts'
 import { parseAddress } from '../profiles/address.ts'
 import { type ProfileFacts, readFacts } from '../profiles/read.ts'
 import { leftAs } from '../profiles/wishes.ts'
+import { type DecidedCopies, decideCopies } from '../sends/copies.ts'
+import { kindNow } from '../sends/kind.ts'
+import type { SendOptions } from '../sends/message-table.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { PurchaseHistory } from '../templates/profile-data.ts'
 import { readsActivity, readsLists, readsPurchases } from '../templates/reads.ts'
@@ -23,6 +26,8 @@ export interface ReadyMessage {
   message: ClaimedMessage
   template: LoadedTemplate
   person: ProfileFacts
+  /** Those of the message, without copies that may not get it. */
+  options: SendOptions
   facts: Facts
   env: PrepareEnv
 }
@@ -48,7 +53,10 @@ export interface PrepareParts {
   histories: (q: Queryable, profileIds: readonly number[]) => Promise<Map<number, PurchaseHistory>>
 }
 
-/** Decides again about each message, as the person may have decided anew since it was queued, and loads what it needs. */
+/**
+ * Decides again about each message and its copies, as people may have decided anew since it was queued, and loads what
+ * it needs.
+ */
 export async function prepare(
   parts: PrepareParts,
   messages: readonly ClaimedMessage[],
@@ -68,12 +76,24 @@ export async function prepare(
     const recipient = strict[index]
     if (typeof template === 'string') return template
     if (!recipient) return 'profile_gone'
-    const decision = decide(recipient, kindNow(message, template))
+    const decision = decide(recipient, kindNow(message.kind, template))
     return decision.allowed ? template : decision.reason
   })
   const wanted = messages.filter((_, index) => typeof verdicts[index] !== 'string')
-  const facts = await loadFacts(parts, wanted, templates)
-  return messages.map((message, index) => ready(message, verdicts[index]!, facts, env))
+  const [facts, copies] = await Promise.all([
+    loadFacts(parts, wanted, templates),
+    decideCopies(
+      db,
+      parts.refusals.wishesOf,
+      messages.map(({ address, kind, options }, index) => {
+        const template = verdicts[index]!
+        return typeof template === 'string' || !options.headers
+          ? null
+          : { address, kind: kindNow(kind, template), template, options }
+      }),
+    ),
+  ])
+  return messages.map((message, index) => ready(message, verdicts[index]!, facts, env, copies[index]))
 }
 
 /**
@@ -124,21 +144,18 @@ function usable(template: LoadedTemplate | undefined): LoadedTemplate | string {
   return template.isDisabled ? 'template_disabled' : template
 }
 
-function ready(message: ClaimedMessage, verdict: LoadedTemplate | string, facts: Facts, env: PrepareEnv): Prepared {
+function ready(
+  message: ClaimedMessage,
+  verdict: LoadedTemplate | string,
+  facts: Facts,
+  env: PrepareEnv,
+  copies?: DecidedCopies,
+): Prepared {
   if (typeof verdict === 'string') return { kind: 'settled', settlement: ended(message, 'suppressed', verdict) }
   const person = facts.people.get(message.profile_id)
   if (!person) return { kind: 'settled', settlement: ended(message, 'suppressed', 'profile_gone') }
-  return { kind: 'ready', ready: { message, template: verdict, person, facts, env } }
-}
-
-/**
- * What the message counts as now. Campaigns and receipts stay what they are; the right to reach somebody who opted out is the template's,
- * and is lost when it is renamed or loses its link; and whether a template is transactional may have changed.
- */
-function kindNow(message: ClaimedMessage, template: LoadedTemplate): MessageKind {
-  if (message.kind === 'campaign' || message.kind === 'receipt') return message.kind
-  if (message.kind === 'optin' && template.isOptinConfirm) return 'optin'
-  return template.isBasic ? 'basic' : 'triggered'
+  const options = copies?.options ?? message.options
+  return { kind: 'ready', ready: { message, template: verdict, person, options, facts, env } }
 }
 
 /** The revision that was accepted, or for scheduled messages the current one. */

@@ -6,9 +6,11 @@ import type { LoadedTemplate } from '../templates/templates.ts'
 import { type FollowingRules, followingOf } from './follow.ts'
 import type { ClaimedMessage } from './queue.ts'
 
-/** What a rendering came to. `needs`: lists that a link names and that do not exist yet. */
+/**
+ * What a rendering came to. `isForOne`: it holds a link that proves whose mailbox it reached. `needs`: lists that a link names and that do not exist yet.
+ */
 export type RenderOutcome =
-  | { kind: 'rendered'; rendered: RenderedMessage; optoutUrl: string }
+  | { kind: 'rendered'; rendered: RenderedMessage; optoutUrl: string; isForOne: boolean }
   | { kind: 'stopped'; reason: string }
   | { kind: 'failed'; reason: string }
   | { kind: 'needs'; lists: string[] }
@@ -44,9 +46,11 @@ export function render(
   const link = { messageId: message.id, profileId: message.profile_id }
   const optoutUrl = links.optoutPage(link)
   const joining = listsToConfirm(message)
+  let isForOne = false
   const confirm = (names: string[] | null, page?: string) => {
     // A link that is made again would be good for another 30 days.
     if (env.inBrowser) return optoutUrl
+    isForOne = true
     for (const name of names ?? []) if (!lists.has(name)) unknown.add(name)
     const ids = names?.flatMap((name) => lists.get(name) ?? []) ?? joining
     const { asOf } = env
@@ -113,7 +117,7 @@ export function render(
   try {
     const rendered = template.message.render(data, environment)
     if (unknown.size > 0) return { kind: 'needs', lists: [...unknown] }
-    return { kind: 'rendered', rendered: following.finish(rendered), optoutUrl }
+    return { kind: 'rendered', rendered: following.finish(rendered), optoutUrl, isForOne }
   } catch (error) {
     if (error instanceof Stop) return { kind: 'stopped', reason: error.reason || error.kind }
     if (error instanceof RenderError) return { kind: 'failed', reason: error.message }

@@ -19,7 +19,7 @@ export type Written =
 /** Renders a message and puts it together for a server that offers this. */
 export async function write(
   parts: PrepareParts & ComposeParts & { links: PrepareParts['links'] & ComposeParts['links'] },
-  { message, template, person, facts, env }: ReadyMessage,
+  { message, template, person, options, facts, env }: ReadyMessage,
   offers: Capabilities,
 ): Promise<Written> {
   let outcome = renderFor(parts, message, template, person, facts, env)
@@ -40,6 +40,8 @@ export async function write(
       const draft = {
         message,
         template,
+        options,
+        isForOne: outcome.isForOne,
         rendered: outcome.rendered,
         optoutUrl: outcome.optoutUrl,
         recipientName: textOf(message.vars.name) ?? textOf(person.vars.name),

@@ -1,9 +1,11 @@
 import type { Migration } from 'kysely/migration'
 import * as founding from './0001-founding.ts'
 import * as newestDecision from './0002-newest-decision.ts'
+import * as recovery from './0004-recovery.ts'
 
 /** Every migration, in order of name. Released migrations never change. */
 export const migrations: Record<string, Migration> = {
   '0001-founding': founding,
   '0002-newest-decision': newestDecision,
+  '0004-recovery': recovery,
 }

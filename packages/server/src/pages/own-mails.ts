@@ -1,4 +1,5 @@
 import type { EnqueueRequest } from '../sends/enqueue.ts'
+import type { OWN_MAILS } from '../templates/names.ts'
 import type { LoadedTemplate } from '../templates/templates.ts'
 import type { PageParts } from './parts.ts'
 import { senderOf } from './view.ts'
@@ -47,7 +48,7 @@ const OWN = {
         '<p>Was it you? Then there is nothing to do here. If not, <a href="{address_url}">keep this address</a>.</p>',
     ),
   },
-} as const
+} as const satisfies { [name in (typeof OWN_MAILS)[number]]: object }
 
 /** The template of such a mail; null when the account has none and none can be made, which is logged. */
 async function templateOf({ templates, log }: PageParts, name: OwnMail): Promise<LoadedTemplate | null> {

@@ -1,11 +1,13 @@
 import { sql } from 'kysely'
 import { decide, type MessageKind, type Recipient, type RefusalReason } from '../consent/decide.ts'
 import { loadRecipients } from '../consent/recipients.ts'
+import type { WishesOf } from '../consent/refusals.ts'
 import type { Queryable } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { shardOfId } from '../platform/shard.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { LoadedTemplate } from '../templates/templates.ts'
+import { decideCopies, type RefusedCopy } from './copies.ts'
 import { applyLimits, type SendLimit } from './limit.ts'
 import type { MessageOrigin, SendOptions } from './message-table.ts'
 import { countConfirmations } from './optin-throttle.ts'
@@ -33,11 +35,20 @@ export type EnqueueRefusal = RefusalReason | 'limit' | 'template_disabled'
 
 export type EnqueueOutcome =
   /** `duplicate`: the dedupe key was used before, or a waiting message took the new content (`limit` update). */
-  { ok: true; messageId: number; duplicate: boolean } | { ok: false; code: number; reason: EnqueueRefusal }
+  | {
+      ok: true
+      messageId: number
+      duplicate: boolean
+      /** Copies that were left out; absent: none. */
+      refusedCopies?: readonly RefusedCopy[]
+    }
+  | { ok: false; code: number; reason: EnqueueRefusal }
 
 export interface EnqueueEnv {
   now: Date
   settings: Settings
+  /** For requests that name copies, which only callers of the API can. */
+  wishesOf?: WishesOf
 }
 
 /** Lower goes first. */
@@ -52,18 +63,30 @@ export const PRIORITY = { confirmation: 0, triggered: 1, campaign: 2 } as const
  */
 export async function enqueue(
   q: Queryable,
-  requests: readonly EnqueueRequest[],
+  asked: readonly EnqueueRequest[],
   env: EnqueueEnv,
 ): Promise<EnqueueOutcome[]> {
-  if (requests.length === 0) return []
-  const outcomes: Array<EnqueueOutcome | null> = requests.map(() => null)
+  if (asked.length === 0) return []
+  const outcomes: Array<EnqueueOutcome | null> = asked.map(() => null)
   const recipients = await loadRecipients(
     q,
-    requests.map(({ profileId, address, template }) => ({ profileId, address, templateId: template.id })),
+    asked.map(({ profileId, address, template }) => ({ profileId, address, templateId: template.id })),
   )
-  const verdicts = requests.map((request, index) => judge(request, recipients[index] ?? null, env.settings))
-  await throttleConfirmations(q, requests, verdicts, env)
+  const verdicts = asked.map((request, index) => judge(request, recipients[index] ?? null, env.settings))
+  await throttleConfirmations(q, asked, verdicts, env)
   for (const [index, verdict] of verdicts.entries()) if ('ok' in verdict) outcomes[index] = verdict
+  const copies = await decideCopies(
+    q,
+    env.wishesOf ?? noCopiesHere,
+    asked.map((request, index) => {
+      const verdict = verdicts[index]!
+      return request.options.headers && 'kind' in verdict ? { ...request, kind: verdict.kind } : null
+    }),
+  )
+  const requests = asked.map((request, index) => {
+    const options = copies[index]?.options ?? request.options
+    return options === request.options ? request : { ...request, options }
+  })
   await applyLimits(q, requests, outcomes, env.now)
 
   const open = requests.flatMap((request, index) => {
@@ -72,8 +95,13 @@ export async function enqueue(
   })
   const ids = await insertMessages(q, open, env)
   for (const [n, { index }] of open.entries()) outcomes[index] = { ok: true, ...ids[n]! }
-  return outcomes as EnqueueOutcome[]
+  return (outcomes as EnqueueOutcome[]).map((outcome, index) => {
+    const { refused = [] } = copies[index] ?? {}
+    return outcome.ok && refused.length > 0 ? { ...outcome, refusedCopies: refused } : outcome
+  })
 }
+
+const noCopiesHere: WishesOf = () => Promise.reject(new Error('a message that is queued here names no copies'))
 
 /** `throttled`: allowed only as an opt-in confirmation, of which one address gets so many a day. */
 type Verdict = { kind: MessageKind; throttled?: EnqueueOutcome } | Extract<EnqueueOutcome, { ok: false }>

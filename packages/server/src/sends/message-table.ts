@@ -64,6 +64,8 @@ export interface MessageTable {
   /** Who holds it. */
   worker_id: number | null
   attempts: number
+  /** When it was made due before its time because its domain took mail again: at most once. Null: never. */
+  hastened_at: Date | null
   /** Attempts after which a mail server may have had it without saying so. */
   doubts: number
   created_at: Date

@@ -1,3 +1,4 @@
+import type { Refusals } from '../consent/refusals.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import { type Profiles, retrying } from '../profiles/door.ts'
@@ -12,6 +13,7 @@ export interface RehearsalParts {
   settings: SettingsCache
   templates: Pick<Templates, 'byName'>
   profiles: Pick<Profiles, 'changeIn'>
+  refusals: Pick<Refusals, 'wishesOf'>
 }
 
 /** Why one address would be refused. */
@@ -41,7 +43,8 @@ class Curtain extends Error {
 export async function rehearse(parts: RehearsalParts, request: SendRequest): Promise<Rehearsal> {
   const template = await parts.templates.byName(request.template)
   if (!template) return { ok: false, code: 14 }
-  const env = { now: parts.clock.now(), settings: await parts.settings.get() }
+  const { wishesOf } = parts.refusals
+  const env = { now: parts.clock.now(), settings: await parts.settings.get(), wishesOf }
   try {
     await retrying(() => parts.db.transaction().execute((tx) => play(tx, parts.profiles, request, template, env)))
   } catch (error) {

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { Refusals } from '../consent/refusals.ts'
 import type { Clock } from '../platform/clock.ts'
 import { coalesce } from '../platform/coalesce.ts'
 import type { Database } from '../platform/database.ts'
@@ -10,7 +11,9 @@ import { type Profiles, retrying } from '../profiles/door.ts'
 import { findIds } from '../profiles/read.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
+import { type DecidedCopies, decideCopies, type RefusedCopy } from './copies.ts'
 import { type EnqueueOutcome, type EnqueueRefusal, type EnqueueRequest, enqueue } from './enqueue.ts'
+import { kindNow } from './kind.ts'
 import type { SendLimit } from './limit.ts'
 import type { MessageOrigin, SendOptions } from './message-table.ts'
 import { type CancelOutcome, cancelSend, readSend, type SendRecord } from './read.ts'
@@ -35,12 +38,15 @@ export type SendRefusal = EnqueueRefusal | 'key_conflict'
 
 /** What became of one address. */
 export type SentOne =
-  | { ok: true; email: string; messageId: number; sendId: string }
+  /** `refusedCopies`: copies that were left out; absent: none. */
+  | { ok: true; email: string; messageId: number; sendId: string; refusedCopies?: readonly RefusedCopy[] }
   | { ok: false; email: string; code: number; reason: SendRefusal }
 
 export type SendOutcome = { ok: true; template: string; sends: SentOne[] } | { ok: false; code: 14; reason: 'template' }
 
-export type UpdateOutcome = { ok: true; record: SendRecord } | { ok: false; reason: 'unknown' | 'too_late' }
+export type UpdateOutcome =
+  | { ok: true; record: SendRecord; refusedCopies: readonly RefusedCopy[] }
+  | { ok: false; reason: 'unknown' | 'too_late' }
 
 export interface Sends {
   /** Queues a message to each address; unknown people get a profile. Calls that arrive together share statements. */
@@ -70,11 +76,12 @@ export function createSends(parts: {
   settings: SettingsCache
   templates: Templates
   profiles: Profiles
+  refusals: Pick<Refusals, 'wishesOf'>
   ids: SendIds
   /** Called when messages are queued and committed. */
   wake: () => void
 }): Sends {
-  const { db, clock, settings, templates, profiles, ids, wake } = parts
+  const { db, clock, settings, templates, profiles, refusals, ids, wake } = parts
 
   async function sendAll(requests: SendRequest[]): Promise<SendOutcome[]> {
     const known = await templates.byNames([...new Set(requests.map((request) => request.template))])
@@ -118,7 +125,7 @@ export function createSends(parts: {
   async function queue(parcels: Parcel[]): Promise<void> {
     const open = parcels.filter((parcel) => parcel.result === null)
     if (open.length === 0) return
-    const env = { now: clock.now(), settings: await settings.get() }
+    const env = { now: clock.now(), settings: await settings.get(), wishesOf: refusals.wishesOf }
     const requests = open.map(enqueueRequest)
     // What has to be counted is counted under a lock that only a transaction can hold; the ordinary message needs
     // one statement to be written, which is durable by itself.
@@ -132,8 +139,28 @@ export function createSends(parts: {
 
   function resultOf(parcel: Parcel, outcome: EnqueueOutcome): SentOne {
     if (!outcome.ok) return refusal(parcel, outcome.code, outcome.reason)
-    const { messageId } = outcome
-    return { ok: true, email: parcel.email, messageId, sendId: ids.sendIdOf(messageId) }
+    const { messageId, refusedCopies } = outcome
+    const sent = { ok: true as const, email: parcel.email, messageId, sendId: ids.sendIdOf(messageId) }
+    return refusedCopies ? { ...sent, refusedCopies } : sent
+  }
+
+  /** Decides about the copies that a message waiting for its time is given; undefined where there are none. */
+  async function copiesOf(messageId: number, options: SendOptions): Promise<DecidedCopies | undefined> {
+    if (!options.headers) return undefined
+    const message = await db
+      .selectFrom('message')
+      .select(['address', 'kind', 'template_id'])
+      .where('shard', '=', shardOfId(messageId))
+      .where('id', '=', messageId)
+      .executeTakeFirst()
+    const templateId = message?.template_id ?? 0
+    const template = (await templates.byIds([templateId])).get(templateId)
+    if (!message || !template) return undefined
+    const { address, kind } = message
+    const [copies] = await decideCopies(db, refusals.wishesOf, [
+      { address, kind: kindNow(kind, template), template, options },
+    ])
+    return copies
   }
 
   return {
@@ -153,17 +180,20 @@ export function createSends(parts: {
       const messageId = ids.messageIdOf(sendId)
       if (messageId === null) return { ok: false, reason: 'unknown' }
       const now = clock.now()
+      const copies = options && (await copiesOf(messageId, options))
       const { numAffectedRows } = await sql`
         update message set
           vars = coalesce(${vars ? JSON.stringify(vars) : null}::json, vars),
-          options = coalesce(${options ? JSON.stringify(options) : null}::json, options),
+          options = coalesce(${options ? JSON.stringify(copies?.options ?? options) : null}::json, options),
           scheduled_for = coalesce(${scheduledFor ?? null}::timestamptz, scheduled_for),
           due_at = coalesce(${scheduledFor ?? null}::timestamptz, due_at)
         where shard = ${shardOfId(messageId)} and id = ${messageId}
           and state = 'queued' and scheduled_for > ${now}`.execute(db)
       const record = await readSend(db, messageId, now)
       if (!record) return { ok: false, reason: 'unknown' }
-      return numAffectedRows === 1n ? { ok: true, record } : { ok: false, reason: 'too_late' }
+      return numAffectedRows === 1n
+        ? { ok: true, record, refusedCopies: copies?.refused ?? [] }
+        : { ok: false, reason: 'too_late' }
     },
 
     sendIdOf: ids.sendIdOf,

@@ -1,6 +1,9 @@
 import { sql } from 'kysely'
 import type { Queryable } from '../platform/database.ts'
 
+/** Templates of the mails that the hosted pages send by themselves (pages/own-mails.ts). */
+export const OWN_MAILS = ['Email Back On', 'Preference Link', 'Confirm Address', 'Address Change Notice'] as const
+
 /** The id of a template; if there is none of this name any more, of the last that there was. */
 export async function findTemplateId(q: Queryable, name: string): Promise<number | null> {
   const { rows } = await sql<{ id: number }>`

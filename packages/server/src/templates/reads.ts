@@ -1,3 +1,5 @@
+import { OPTIN_CONFIRM } from './compile.ts'
+import { OWN_MAILS } from './names.ts'
 import type { LoadedTemplate } from './templates.ts'
 
 /** What templates read, as their source tells: what they do not need not be loaded, signed or looked for. */
@@ -24,10 +26,11 @@ interface Reads {
   assigned: readonly string[]
   functions: readonly string[]
   paths: readonly string[]
+  signupConfirm: boolean
   variables: readonly string[]
 }
 
-const NOTHING: Reads = { assigned: [], functions: [], paths: [], variables: [] }
+const NOTHING: Reads = { assigned: [], functions: [], paths: [], signupConfirm: false, variables: [] }
 
 /** Found out once for each revision. One that no longer compiles reads nothing; rendering it says so. */
 const known = new WeakMap<LoadedTemplate, Reads>()
@@ -48,6 +51,14 @@ function readsOf(template: LoadedTemplate): Reads {
 /** Whether a template prints its opt-out link, or may. */
 export const readsOptoutLink = (template: LoadedTemplate) =>
   readsVariable(template, ['optout_confirm_url', 'optout_client_url'])
+
+/**
+ * Whether a message of the template may hold a link that proves whose mailbox it reached: then it goes to one address.
+ * The templates of the pages' own mails count too, as those are links of one person.
+ */
+export const holdsConfirmation = (template: LoadedTemplate) =>
+  readsOf(template).signupConfirm ||
+  (template.campaign === null && (template.name === OPTIN_CONFIRM || OWN_MAILS.some((name) => name === template.name)))
 
 /** Whether it puts the open pixel somewhere itself. */
 export const readsBeacon = (template: LoadedTemplate) =>

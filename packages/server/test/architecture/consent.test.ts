@@ -26,7 +26,8 @@ it('whether a refusal is newer than a permission is asked in the rule and nowher
 
 it('moments of clocks decide nothing about refusals', () => {
   const compared = /(?:refusedAt|refused_at|left_at|leftAt)\s*[<>]=?\s/
-  expect(naming(compared)).toEqual([])
+  // Mail servers refuse mail as well: `delivery/` speaks of theirs.
+  expect(naming(compared).filter((name) => !name.startsWith('delivery/'))).toEqual([])
 })
 
 it('the memory of addresses is written and read in profiles/ only', () => {

@@ -81,6 +81,8 @@ test('confirmation links by form of the argument', () => {
     const opened = links.openConfirm(shown({ subject: `{${call}}` }, about).subject.replace(/^.*\/s\//, ''))
     return opened.ok ? { lists: opened.confirm.lists, page: opened.confirm.page } : opened
   }
+  expect(rendered({ subject: '{signup_confirm_url}' })).toMatchObject({ isForOne: true })
+  expect(rendered({ subject: '{optout_confirm_url}' })).toMatchObject({ isForOne: false })
   expect(link('signup_confirm()')).toEqual({ lists: null, page: null })
   expect(link('signup_confirm_url')).toEqual({ lists: null, page: null })
   expect(link("signup_confirm(['A'], 'thanks')")).toEqual({ lists: [7], page: 'thanks' })

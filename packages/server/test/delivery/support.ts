@@ -49,6 +49,7 @@ export async function mailHouse() {
     settings,
     templates,
     profiles,
+    refusals,
     ids,
     wake: () => {
       for (const wake of wakes) wake()
@@ -82,6 +83,7 @@ export async function mailHouse() {
     sink,
     settings,
     profiles,
+    refusals,
     lists,
     links,
     templates,

@@ -68,6 +68,52 @@ describe('POST send', () => {
     expect(await send(['dead@example.com', 'out@example.com'])).toEqual(refused(403, 35))
   })
 
+  test('copies that may not get it are left out and named, and nothing else changes', async () => {
+    await house.post('user', { id: 'copy-out@example.com', optout_email: 'all' })
+    await house.bounce('copy-dead@example.com')
+    const headers = { Cc: 'Boss <copy-ok@example.com>, Copy-Out@example.com', Bcc: 'copy-dead@example.com' }
+    const refusedCopies = {
+      'Copy-Out@example.com': {
+        code: 32,
+        errormsg: 'Email has opted out of delivery from client: Copy-Out@example.com',
+      },
+      'copy-dead@example.com': { code: 35, errormsg: 'Email is a known hardbounce: copy-dead@example.com' },
+    }
+    const one = await send('copied@example.com', { options: { headers } })
+    expect(one).toEqual(ok({ ...single('copied@example.com'), refused_copies: refusedCopies }))
+    expect((await send('copied@example.com', { options: { headers: { Cc: 'copy-ok@example.com' } } })).body).toEqual(
+      single('copied@example.com'),
+    )
+    const two = await send(['copied@example.com', 'copied2@example.com'], { options: { headers } })
+    expect(two.body).toMatchObject({ sent_count: 2, refused_copies: refusedCopies })
+    const { body } = await send('copied@example.com', { schedule_time: '+1 day' })
+    const changed = await house.post('send', { send_id: body.send_id, options: { headers } })
+    expect(changed.body).toMatchObject({ status: 'scheduled', refused_copies: refusedCopies })
+    // Nobody gets a profile by being copied.
+    expect((await house.get('user', { id: 'copy-ok@example.com' })).status).toBe(404)
+  })
+
+  test('a message with a confirmation link is copied to nobody', async () => {
+    await house.post('template', {
+      template: 'Double',
+      subject: 'x',
+      content_html: '<a href="{signup_confirm()}">y</a>',
+    })
+    const headers = { Bcc: 'archive@example.com' }
+    expect(
+      (await house.post('send', { template: 'Double', email: 'new@example.com', options: { headers } })).body,
+    ).toEqual({
+      ...single('new@example.com'),
+      template: 'Double',
+      refused_copies: {
+        'archive@example.com': {
+          code: 99,
+          errormsg: 'A message with a confirmation link goes to its recipient only: archive@example.com',
+        },
+      },
+    })
+  })
+
   test('evars go over vars, whatever the spelling of the address', async () => {
     const evars = { 'Two@example.com': { name: 'Two' } }
     await send('one@example.com,two@example.com', { vars: { name: 'All', x: 1 }, evars })
@@ -100,6 +146,10 @@ describe('POST send', () => {
     ['a window that ends before it begins', { schedule_time: { start_time: '+2 days', end_time: '+1 day' } }, 400, 18],
     ['a header that is not ours to set', { options: { headers: { Subject: 'x' } } }, 400, 99],
     ['a bad copy', { options: { headers: { Bcc: 'ada@example.com, nobody' } } }, 400, 11],
+    ['a group of copies', { options: { headers: { Cc: 'us: ada@example.com, bob@example.com;' } } }, 400, 11],
+    ['an open quote', { options: { headers: { Cc: '"a <ada@example.com>, bob@example.com' } } }, 400, 11],
+    ['two headers of one name', { options: { headers: { Cc: 'a@example.com', CC: 'b@example.com' } } }, 400, 99],
+    ['another recipient', { options: { headers: { To: 'eve@example.com' } } }, 400, 99],
     ['a bad reply address', { options: { replyto: 'nobody' } }, 400, 11],
   ])('%s', async (_, params, status, code) => {
     expect(await send('refused@example.com', params)).toEqual(refused(status, code))

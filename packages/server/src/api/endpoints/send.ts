@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { formatRfc2822 } from '../../platform/time-text.ts'
 import { parseAddress } from '../../profiles/address.ts'
+import type { RefusedCopy } from '../../sends/copies.ts'
 import { type Refused, rehearse } from '../../sends/rehearse.ts'
 import type { SendRequest } from '../../sends/sends.ts'
 import type { Answer } from '../answer.ts'
@@ -9,6 +10,7 @@ import type { Context, Endpoint, Operation } from '../endpoints.ts'
 import {
   ApiError,
   alreadySent,
+  copyOfConfirmation,
   invalidEmail,
   keyConflict,
   type RefusalCode,
@@ -53,7 +55,12 @@ const postParams = Type.Object({
       replyto: Type.Optional(Type.String()),
       test: Type.Optional(flag()),
       behalf_email: Type.Optional(Type.String()),
-      headers: Type.Optional(anyMap('`Cc`, `Bcc`, `X-…`, `List-Unsubscribe…`')),
+      headers: Type.Optional(
+        anyMap(
+          '`Cc`, `Bcc`, `X-…`, `List-Unsubscribe…`. Each copy is decided like a recipient; the answer names those that ' +
+            'are left out in `refused_copies`, with `code` and `errormsg`',
+        ),
+      ),
     }),
   ),
   limit: Type.Optional(
@@ -71,7 +78,10 @@ const postParams = Type.Object({
   consent: Type.Optional(consentSchema),
 })
 
-type Parts = Pick<ApiParts, 'config' | 'db' | 'clock' | 'links' | 'sends' | 'settings' | 'templates' | 'profiles'>
+type Parts = Pick<
+  ApiParts,
+  'config' | 'db' | 'clock' | 'links' | 'sends' | 'settings' | 'templates' | 'profiles' | 'refusals'
+>
 
 /** `send`: triggered messages. */
 export function sendEndpoint(parts: Parts): Endpoint & { post: Operation } {
@@ -147,6 +157,7 @@ export function sendEndpoint(parts: Parts): Endpoint & { post: Operation } {
         status: scheduledFor ? 'scheduled' : 'unknown',
         send_key: null,
         ...(scheduledFor && { schedule_time: formatRfc2822(scheduledFor, zone) }),
+        ...showRefused(only.refusedCopies ?? []),
       }
     }
     const accepted = sent.filter((one) => one.ok)
@@ -160,6 +171,7 @@ export function sendEndpoint(parts: Parts): Endpoint & { post: Operation } {
           refused.map(([email, { code, message }]) => [email, { code, errormsg: message }] as const),
         ),
       }),
+      ...showRefused(accepted.flatMap(({ refusedCopies = [] }) => refusedCopies)),
     }
   }
 
@@ -185,7 +197,9 @@ export function sendEndpoint(parts: Parts): Endpoint & { post: Operation } {
       options: readOptions(params) ?? undefined,
       scheduledFor: readSchedule(params, context.now, zone) ?? undefined,
     })
-    if (outcome.ok) return showSend(parts, id, outcome.record, zone)
+    if (outcome.ok) {
+      return { ...showSend(parts, id, outcome.record, zone), ...showRefused(outcome.refusedCopies) }
+    }
     throw outcome.reason === 'unknown' ? unknownSend(id) : alreadySent(id)
   }
 }
@@ -205,6 +219,21 @@ function createTimes(): { read<T>(reader: () => T): T | undefined; fault(): ApiE
     },
     fault: () => fault,
   }
+}
+
+/** Copies that were left out; nothing where there are none. */
+function showRefused(copies: readonly RefusedCopy[]): Answer {
+  if (copies.length === 0) return {}
+  const explained = copies.map(({ address, code, reason }) => {
+    const { message } =
+      reason === 'confirmation'
+        ? copyOfConfirmation(address)
+        : reason === 'invalid_email'
+          ? invalidEmail(address)
+          : refusedRecipient(code as RefusalCode, address)
+    return [address, { code, errormsg: message }] as const
+  })
+  return { refused_copies: Object.fromEntries(explained) }
 }
 
 function refusal({ code, reason, email }: Refused, { template, limit }: SendRequest): ApiError {

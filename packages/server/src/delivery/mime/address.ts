@@ -110,6 +110,15 @@ export function parseMailboxes(list: string): Mailbox[] {
   return items.filter((item) => item.trim() !== '').map(parseMailbox)
 }
 
+/** Writes mailboxes so that `parseMailboxes` reads the same ones again. */
+export function printMailboxes(mailboxes: readonly Mailbox[]): string {
+  return mailboxes
+    .map(({ name, address }) =>
+      name === '' ? address.trim() : `"${name.replace(/["\\]/g, '\\$&')}" <${address.trim()}>`,
+    )
+    .join(', ')
+}
+
 function parseMailbox(item: string): Mailbox {
   const [, before, address] = /^([\s\S]*)<([^<>]*)>\s*$/.exec(item) ?? []
   if (before === undefined || address === undefined) return { name: '', address: item.trim() }
