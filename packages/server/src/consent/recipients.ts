@@ -36,10 +36,16 @@ export interface WantedRecipient {
   templateId: number | null
 }
 
-/** What `decide` needs, and whether the message goes to the address that the person has now. */
-export type LoadedRecipient = Recipient & { isOwnAddress: boolean }
+/** What `decide` needs, and what has changed since the message was written. */
+export interface LoadedRecipient extends Recipient {
+  /** The person, or the survivor of their merge. */
+  profileId: number
+  /** Whether the message goes to the address that the person has now. */
+  isOwnAddress: boolean
+}
 
 interface Row {
+  id: number
   email: string | null
   level: number | null
   state: string | null
@@ -60,7 +66,7 @@ export async function loadRecipients(
   const addresses = wanted.map((one) => parseAddress(one.address))
   const lookups = addresses.map((address) => address?.lookup ?? '')
   const { rows } = await sql<Row>`
-    select p.email, p.level, a.state, b.kind, t.out is not null as out
+    select p.id, p.email, p.level, a.state, b.kind, t.out is not null as out
     from unnest(${wanted.map((one) => shardOfId(one.profileId))}::smallint[],
       ${wanted.map((one) => one.profileId)}::bigint[], ${wanted.map((one) => one.templateId)}::int[],
       ${lookups.map((lookup) => shardOfKey('email', lookup))}::smallint[], ${lookups}::text[])
@@ -88,6 +94,7 @@ export async function loadRecipients(
       deliverability: (row.state ?? 'unknown') as Deliverability,
       block: row.kind,
       isOutOfTemplate: row.out,
+      profileId: row.id,
       isOwnAddress: isSpelling(row.email, wanted[index]!.address, lookups[index]!),
     }
   })

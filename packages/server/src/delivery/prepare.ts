@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { type Activity, readActivity } from '../activity/read.ts'
 import { decide, type Recipient } from '../consent/decide.ts'
 import { stricter } from '../consent/levels.ts'
@@ -71,11 +72,12 @@ export async function prepare(
     ),
   ])
   const strict = await withRefusalsOfMailboxes(parts, messages, recipients, templates)
+  const twice = await alsoWrittenToSurvivor(db, messages, recipients)
   const verdicts = messages.map((message, index) => {
     const template = usable(templates.get(message))
     const recipient = strict[index]
     if (typeof template === 'string') return template
-    if (!recipient) return 'profile_gone'
+    if (!recipient || twice.has(message.id)) return 'profile_gone'
     const decision = decide(recipient, kindNow(message.kind, template))
     return decision.allowed ? template : decision.reason
   })
@@ -122,6 +124,26 @@ async function withRefusalsOfMailboxes(
       isOutOfTemplate: recipient.isOutOfTemplate || left,
     }
   })
+}
+
+/** Messages of campaigns to people who were merged, where the survivor has one of their own. */
+async function alsoWrittenToSurvivor(
+  db: Database,
+  messages: readonly ClaimedMessage[],
+  recipients: ReadonlyArray<LoadedRecipient | null>,
+): Promise<Set<number>> {
+  const moved = messages.flatMap(({ id, profile_id, campaign_id }, index) => {
+    const survivor = recipients[index]?.profileId
+    if (campaign_id === null || survivor === undefined || survivor === profile_id) return []
+    return [{ id, campaign_id, survivor }]
+  })
+  if (moved.length === 0) return new Set()
+  const { rows } = await sql<{ id: number }>`
+    select w.id from unnest(${moved.map(({ id }) => id)}::bigint[], ${moved.map(({ survivor }) => survivor)}::bigint[],
+      ${moved.map(({ campaign_id }) => campaign_id)}::int[]) as w(id, profile_id, campaign_id)
+    join message m on m.shard = (w.profile_id & 63)::smallint and m.profile_id = w.profile_id
+      and m.campaign_id = w.campaign_id`.execute(db)
+  return new Set(rows.map(({ id }) => id))
 }
 
 /** The same for messages about which it was decided, and whose people were read, as they were written a moment ago. */
