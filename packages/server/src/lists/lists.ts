@@ -23,6 +23,8 @@ interface ListTable {
 declare module '../platform/database.ts' {
   interface Schema {
     list: ListTable
+    /** Lists that were deleted and still have members: a worker takes these off, with a row of the ledger each. */
+    list_removed: { list_id: number; name: string; actor: string | null; at: Date }
   }
 }
 
@@ -83,8 +85,11 @@ export interface Lists {
   /** Members with an email address by list id, in a fraction of the time. */
   sizes(ids: readonly number[]): Promise<Map<number, number>>
   save(ref: ListRef, change: ListChange): Promise<SaveOutcome>
-  /** Removes a list and its memberships; people stay. Null when there is none. */
-  remove(ref: ListRef): Promise<List | null>
+  /**
+   * Removes a list; people stay. It has no members from this moment on: a worker takes the memberships off one by one
+   * (`lists/emptying.ts`). Who had left it is remembered under its name. Null when there is none.
+   */
+  remove(ref: ListRef, by: string | null): Promise<List | null>
 }
 
 /** Most lists that sign-up and preference pages may offer. */
@@ -93,7 +98,6 @@ export const MAX_PRIMARY_LISTS = 50
 export const LONGEST_LIST_NAME = 255
 
 const PRIMARY_LOCK = 7_145_010
-const MEMBERS_AT_ONCE = 10_000
 
 export function createLists({ db, clock }: { db: Database; clock: Clock }): Lists {
   const idsByName = createShortMemory<string, number>()
@@ -177,15 +181,22 @@ export function createLists({ db, clock }: { db: Database; clock: Clock }): List
       return outcome
     },
 
-    async remove(ref) {
-      const list = await readList(db, ref)
-      if (!list) return null
-      // The list goes first and at once: nobody can join any more, and readers pass over memberships without a list.
-      const [deleted] = await db.deleteFrom('list').where('id', '=', list.id).execute()
-      idsByName.delete(list.name)
-      labelsById.delete(list.id)
-      await removeMembers(db, list.id)
-      return deleted?.numDeletedRows ? list : null
+    async remove(ref, by) {
+      const removed = await db.transaction().execute(async (tx) => {
+        const list = await readList(tx, ref)
+        if (!list) return null
+        // Nobody can join any more, and readers pass over memberships without a list.
+        const [deleted] = await tx.deleteFrom('list').where('id', '=', list.id).execute()
+        if (!deleted?.numDeletedRows) return null
+        const { id, name } = list
+        await tx.insertInto('list_removed').values({ list_id: id, name, actor: by, at: clock.now() }).execute()
+        return list
+      })
+      if (removed) {
+        idsByName.delete(removed.name)
+        labelsById.delete(removed.id)
+      }
+      return removed
     },
   }
 }
@@ -232,19 +243,6 @@ function saveList(db: Database, now: Date, ref: ListRef, change: ListChange): Pr
 async function countPrimary(db: Queryable): Promise<number> {
   const { rows } = await sql<{ n: number }>`select count(*)::int as n from list where is_primary`.execute(db)
   return rows[0]?.n ?? 0
-}
-
-/**
- * In steps, so that a list of millions is emptied without one long transaction. Who had left it is remembered under its
- * name, for a list that is made under the same name again.
- */
-async function removeMembers(db: Database, listId: number): Promise<void> {
-  for (;;) {
-    const { numAffectedRows } = await sql`
-      delete from list_member where ctid = any(array(
-        select ctid from list_member where list_id = ${listId} limit ${sql.lit(MEMBERS_AT_ONCE)}))`.execute(db)
-    if ((numAffectedRows ?? 0n) < MEMBERS_AT_ONCE) break
-  }
 }
 
 const newHexId = () => randomBytes(12).toString('hex')

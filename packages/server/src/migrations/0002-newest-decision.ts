@@ -46,6 +46,13 @@ alter table list_left drop column list_id;
 
 alter table list_left add primary key (shard, profile_id, list_name);
 
+create table list_removed (
+  list_id int primary key,
+  name text not null,
+  actor text,
+  at timestamptz not null
+);
+
 alter table template add column public_name text;
 
 update template set public_name = coalesce(

@@ -6,6 +6,7 @@ import { createDelivery } from '../delivery/loop.ts'
 import { createMimeWriter } from '../delivery/mime/writer.ts'
 import { returnPathOf } from '../delivery/return-path.ts'
 import { createFlowLoop } from '../flows/loop.ts'
+import { createEmptyingLoop } from '../lists/emptying.ts'
 import type { Listener } from '../platform/wake.ts'
 import { createPostbackLoop } from '../postbacks/loop.ts'
 import { loadHistories } from '../purchases/history.ts'
@@ -46,6 +47,7 @@ export function workerLoops(services: Services, listener: Listener): Loop[] {
       onWake: (hear) => listener.on('campaigns', hear),
     }),
     createActivityLoop(services),
+    createEmptyingLoop(services),
     createPostbackLoop({ ...services, publicUrl: config.publicUrl }),
     createFlowLoop({
       ...flows,

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readLedger } from '../../src/consent/ledger.ts'
+import { emptyRemoved } from '../../src/lists/emptying.ts'
 import { findProfile } from '../../src/profiles/read.ts'
 import type { Reader } from '../pages/support.ts'
 import { type ConsentHouse, openConsent } from './house.ts'
@@ -126,6 +128,21 @@ describe('merging people takes the stricter of everything', () => {
     await house.api('POST', 'list', { list: 'Daily', emails: other.email })
     expect(await house.lists(kept.id)).toEqual(['Weekly'])
   })
+})
+
+test('deleting a list takes its members off, with a row of the ledger each, and nobody left it by that', async () => {
+  const [ada, bob] = [await house.reader('deleted-ada'), await house.reader('deleted-bob')]
+  for (const { email } of [ada, bob]) await house.api('POST', 'user', { id: email, lists: { Ropes: 1 } })
+  await house.api('POST', 'user', { id: bob.email, lists: { Ropes: 0 } })
+  await house.api('DELETE', 'list', { list: 'Ropes' })
+  while (await emptyRemoved(house.services));
+  expect((await byEmail(ada.email)).lists.size).toBe(0)
+  const rows = await readLedger(house.db, ada.id)
+  expect(rows.at(-1)).toMatchObject({ event: 'left', via: 'system', actor: '0123456789abcdef' })
+  expect(rows.at(-1)?.context).toMatchObject({ reason: 'the list Ropes was deleted' })
+  await house.api('POST', 'list', { list: 'Ropes', emails: `${ada.email},${bob.email}` })
+  expect(await house.lists(ada.id)).toEqual(['Ropes'])
+  expect(await house.lists(bob.id)).toEqual([])
 })
 
 describe('who left a list or a template', () => {

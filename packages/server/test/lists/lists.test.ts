@@ -47,8 +47,8 @@ test('known names need no database', async () => {
 
 test('a deleted list is not joined by its old id in the process that deleted it', async () => {
   const before = (await lists.ensure(['Short-lived'])).get('Short-lived')
-  await lists.remove({ name: 'Short-lived' })
-  expect(await lists.remove({ name: 'Short-lived' })).toBe(null)
+  await lists.remove({ name: 'Short-lived' }, null)
+  expect(await lists.remove({ name: 'Short-lived' }, null)).toBe(null)
   expect((await lists.ensure(['Short-lived'])).get('Short-lived')).not.toBe(before)
 })
 

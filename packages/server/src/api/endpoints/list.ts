@@ -88,10 +88,10 @@ export function listEndpoint({
     delete: {
       summary: 'Delete a list; its members stay as people',
       params: Type.Object(listParams),
-      async handle(_, params) {
+      async handle(context, params) {
         const ref = readRef(params)
         if (ref === null) throw missingParameter('list')
-        const list = await lists.remove(ref)
+        const list = await lists.remove(ref, context.apiKey.key)
         if (!list) throw unknownList(nameIn(ref))
         return { list: list.name, ok: true }
       },
