@@ -60,7 +60,7 @@ describe('while the database is stopped', () => {
   }
   const notes = () => readdirSync(join(house.dataDir, 'noted-optouts')).filter((name) => name.endsWith('.jsonl'))
 
-  test('refusals are noted on disk, and recorded with the time they were made at', { timeout: 60_000 }, async () => {
+  test('refusals are noted on disk, and recorded with the time they were made at', async () => {
     const ids = await house.services.lists.ensure(['Weekly', 'Daily'])
     const on = { lists: new Map([...ids.values()].map((id) => [id, true])) }
     const ada = await house.reader('ada')
@@ -80,7 +80,7 @@ describe('while the database is stopped', () => {
       expect(notes()).toHaveLength(1)
       house.clock.advance(5 * MINUTE)
     })
-    await expect.poll(() => notes(), { timeout: 10_000 }).toEqual([])
+    await expect.poll(() => notes()).toEqual([])
     expect(await house.level(ada.id)).toBe('basic')
     expect(await house.level(cai.id)).toBe('all')
     expect(await house.lists(bob.id)).toEqual(['Daily'])
@@ -90,7 +90,7 @@ describe('while the database is stopped', () => {
     expect(row!.recorded_at.getTime() - asked.getTime()).toBe(5 * MINUTE)
   })
 
-  test('what would bring mail back is refused, and so is what cannot be checked', { timeout: 60_000 }, async () => {
+  test('what would bring mail back is refused, and so is what cannot be checked', async () => {
     const dan = await house.reader('dan')
     await house.change(dan.id, { level: { to: 'all', mode: 'set' } })
     const page = await house.get(dan.oc)
@@ -111,7 +111,7 @@ describe('while the database is stopped', () => {
     })
   })
 
-  test('a newer decision beats one that was noted', { timeout: 60_000 }, async () => {
+  test('a newer decision beats one that was noted', async () => {
     const eve = await house.reader('eve')
     const fay = await house.reader('fay')
     await house.change(eve.id, { level: { to: 'basic', mode: 'set' } })
@@ -129,7 +129,7 @@ describe('while the database is stopped', () => {
     spool.note(noted(fay.id, house.clock.now()))
     spool.close()
     const again = await openPagesOn(house)
-    await expect.poll(() => notes(), { timeout: 10_000 }).toEqual([])
+    await expect.poll(() => notes()).toEqual([])
     expect(await house.level(eve.id)).toBe('none')
     expect(await house.level(fay.id)).toBe('all')
     await again.close()
@@ -143,7 +143,7 @@ async function openPagesOn(house: PageHouse) {
   return app
 }
 
-test('what was noted survives a kill of everything', { timeout: 120_000 }, async () => {
+test('what was noted survives a kill of everything', async () => {
   const { host, user, password, database } = server!.connection
   const query = new URLSearchParams({ host })
   const env = { FAIRLEAD_DATABASE_URL: `postgres://${user}:${password}@localhost/${database}?${query}` }
@@ -170,7 +170,7 @@ test('what was noted survives a kill of everything', { timeout: 120_000 }, async
   fairlead = await startFairlead({ env, dataDir: fairlead.dataDir, port: fairlead.port })
   const again = openDatabase(server!.connection, 2)
   const level = async () => (await findProfile(again, { kind: 'id', value: link.profileId }))!.level
-  await expect.poll(level, { timeout: 10_000 }).toBe('basic')
+  await expect.poll(level).toBe('basic')
   await again.destroy()
   await fairlead.remove()
 })
