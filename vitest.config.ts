@@ -7,9 +7,9 @@ export default defineConfig({
     setupFiles: ['packages/server/test/support/short-failures.ts'],
     // Tests wait for events, and a busy machine may let them wait: the bounds only end what would never end. What waits
     // gives up sooner than its test (test/support/until.ts), so that a failure says what it waited for.
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
-    expect: { poll: { timeout: 60_000, interval: 20 } },
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 120_000, interval: 20 } },
     // Messages of failures stay short, however large what was compared.
     chaiConfig: { truncateThreshold: 200 },
     diff: { truncateThreshold: 40, maxDepth: 6 },

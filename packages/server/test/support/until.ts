@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * The one bound on waiting in tests, in milliseconds: far more than a busy machine needs, and less than a test may take,
  * so that the message below is what a failure shows. `expect.poll` has the same one (vitest.config.ts).
  */
-export const PATIENCE = 60_000
+export const PATIENCE = 120_000
 
 /**
  * Looks until something is so.
