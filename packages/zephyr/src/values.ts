@@ -292,9 +292,14 @@ export function toHost(run: Run, value: Value | undefined, depth = 100): unknown
   if (depth === 0) throw new Failure('limit', 'a value is nested too deeply')
   // Shared parts can make a small value endless.
   run.spend(32)
-  if (Array.isArray(value)) return value.map((item) => toHost(run, fromHost(item), depth - 1))
+  if (Array.isArray(value)) {
+    run.burn(value.length * 8)
+    return value.map((item) => toHost(run, fromHost(item), depth - 1))
+  }
+  const keys = keysOf(value)
+  run.burn(keys.length * 32)
   // fromEntries defines own properties, so a key such as __proto__ stays a key.
-  return Object.fromEntries(keysOf(value).map((key) => [key, toHost(run, member(value, key), depth - 1)]))
+  return Object.fromEntries(keys.map((key) => [key, toHost(run, member(value, key), depth - 1)]))
 }
 
 export function typeName(value: Value): string {

@@ -70,7 +70,11 @@ function listNames(run: Run, lists: Value): string[] {
     })
     return names.filter((name) => name.trim() !== '')
   }
-  if (isObject(lists) && !(lists instanceof Labelled)) return keysOf(lists).filter((key) => truthy(member(lists, key)))
+  if (isObject(lists) && !(lists instanceof Labelled)) {
+    const names = keysOf(lists)
+    run.burn(names.length * 16)
+    return names.filter((key) => truthy(member(lists, key)))
+  }
   const name = show(run, lists)
   return name.trim() === '' ? [] : [name]
 }
