@@ -229,7 +229,7 @@ interface Found {
   over: number
 }
 
-const LIMIT = 20
+const LIMIT = 10
 /** Noise that is not looked into again. */
 const QUIET = 30
 
