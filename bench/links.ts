@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { SigningKeys } from '../packages/server/src/links/keys.ts'
+import { createIdCipher, type SigningKeys } from '../packages/server/src/links/keys.ts'
 import { createLinkRewriter } from '../packages/server/src/links/rewrite.ts'
 import { createTrackedLinks, targetOf } from '../packages/server/src/links/tracked.ts'
 import { hmacWith } from '../packages/server/src/platform/hmac.ts'
@@ -13,6 +13,7 @@ const LINKS = 10
 /** Makes and opens the tokens of tracked links, ten to a message, and renders a page with and without them. */
 export async function run(): Promise<Measure[]> {
   const subkeys = new Map<string, (text: string) => Buffer>()
+  const ids = createIdCipher(randomBytes(16))
   const keys: SigningKeys = {
     currentKid: () => 1,
     mac(_kid, purpose, text) {
@@ -20,6 +21,8 @@ export async function run(): Promise<Measure[]> {
       return subkeys.get(purpose)!(text).subarray(0, 16)
     },
     verify: () => false,
+    conceal: (_kid, first, second) => ids.conceal(first, second),
+    reveal: (_kid, concealed) => ids.reveal(concealed),
     has: () => true,
     refresh: async () => {},
   }

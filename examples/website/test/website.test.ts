@@ -27,7 +27,7 @@ beforeAll(async () => {
   client = sailthruClient(fairlead)
   website = await startWebsite(fairlead.url)
   browser = await launchBrowser()
-}, 90_000)
+})
 afterAll(async () => {
   await browser?.close()
   website?.child.kill()

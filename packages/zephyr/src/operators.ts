@@ -1,7 +1,7 @@
 import type { BinaryOp } from './ast.ts'
 import { Failure } from './errors.ts'
 import { VALUE_DEPTH } from './limits.ts'
-import type { Run } from './run.ts'
+import { type Run, setKey } from './run.ts'
 import { concatenate, hasTaint, show } from './text.ts'
 import {
   finite,
@@ -63,7 +63,11 @@ export function add(run: Run, a: Value, b: Value): Value {
   const right = simple(b)
   if (Array.isArray(left) || Array.isArray(right)) return join(run, left, right)
   if (isText(left) || isText(right)) {
-    if (left instanceof Tainted || right instanceof Tainted || (run.tainting && (hasTaint(left) || hasTaint(right)))) {
+    if (
+      left instanceof Tainted ||
+      right instanceof Tainted ||
+      (run.tainting && (hasTaint(run, left) || hasTaint(run, right)))
+    ) {
       return concatenate(run, [left, right])
     }
     const x = show(run, left)
@@ -97,6 +101,7 @@ function isText(value: Value): boolean {
 function join(run: Run, a: Value, b: Value): Value {
   const left = Array.isArray(a) ? a : a === null ? [] : [a]
   const right = Array.isArray(b) ? b : b === null ? [] : [b]
+  run.burn(left.length + right.length)
   return run.madeList(left.concat(right))
 }
 
@@ -105,7 +110,10 @@ function merge(run: Run, a: Value, b: Value): Value {
   for (const side of [a, b]) {
     const keys = keysOf(side)
     run.spend(keys.length)
-    for (const key of keys) map.set(key, member(side, key))
+    for (const key of keys) {
+      run.tick()
+      setKey(run, map, key, member(side, key))
+    }
     if (side instanceof ObjectMap && side.taintedKeys) map.taintedKeys = true
   }
   return map
@@ -170,7 +178,9 @@ function sameItems(run: Run, a: Value & object, b: Value & object, depth: number
   }
   if (a instanceof Lambda || b instanceof Lambda) return false
   const keys = keysOf(a)
-  if (keys.length !== keysOf(b).length) return false
+  const others = keysOf(b).length
+  run.burn((keys.length + others) * 4)
+  if (keys.length !== others) return false
   return keys.every((key) => hasKey(b, key) && equalAt(run, member(a, key), member(b, key), depth + 1))
 }
 
@@ -209,18 +219,13 @@ function sign(n: number): number {
   return n < 0 ? -1 : n > 0 ? 1 : 0
 }
 
-const HIGH = /[\ud800-\udfff]/
-
 /** By code point, which differs from JavaScript's order of UTF-16 units above U+FFFF. */
 export function compareText(run: Run, a: string, b: string): number {
-  if (a.length > 256 && b.length > 256) run.spend(Math.min(a.length, b.length))
-  if (a === b) return 0
-  if (!HIGH.test(a) || !HIGH.test(b)) {
-    if (!HIGH.test(a) && !HIGH.test(b)) return a < b ? -1 : 1
-  }
+  const shorter = Math.min(a.length, b.length)
+  if (shorter > 256) run.spend(shorter)
   let i = 0
-  while (i < a.length && i < b.length && a.charCodeAt(i) === b.charCodeAt(i)) i++
-  if (i >= a.length || i >= b.length) return sign(a.length - b.length)
+  while (i < shorter && a.charCodeAt(i) === b.charCodeAt(i)) i++
+  if (i === shorter) return sign(a.length - b.length)
   return sign(weight(a.charCodeAt(i)) - weight(b.charCodeAt(i)))
 }
 

@@ -4,6 +4,7 @@ import type { Env } from './host.ts'
 import { type Limits, VALUE_DEPTH } from './limits.ts'
 import { Random } from './random.ts'
 import type { Source } from './source.ts'
+import { LONGEST_KEY } from './text-set.ts'
 import {
   Frame,
   fromHost,
@@ -74,6 +75,14 @@ export const NO_SIGNAL = 0
 export const BREAK = 1
 export const CONTINUE = 2
 
+/**
+ * Work between two looks at the clock. One of it is what the slowest function does with one UTF-16 unit of text, some ten
+ * nanoseconds: so a rendering is at most a fraction of a millisecond late.
+ */
+const TANK = 4096
+/** Of one step that does not depend on the size of anything. */
+const STEP = 32
+
 const DEFAULT_CLOCK = () => performance.now()
 const NO_LAYERS: NonNullable<Data['layers']> = []
 
@@ -102,7 +111,8 @@ export class Run {
   readonly shared: Shared
   private generator: Random | null = null
   private rounds = 0
-  private ticks = 0
+  /** Work until the clock is asked again. */
+  private fuel = TANK
   private work = 0
   private readonly deadline: number
   private readonly clock: () => number
@@ -158,14 +168,24 @@ export class Run {
     if (++this.rounds > this.limits.rounds) {
       throw new Failure('limit', `more than ${this.limits.rounds} rounds of loops`)
     }
-    if ((++this.ticks & 127) === 0) this.checkTime()
+    this.fuel -= STEP
+    if (this.fuel < 0) this.checkTime()
   }
 
+  /** Accounts for one step. */
   tick(): void {
-    if ((++this.ticks & 127) === 0) this.checkTime()
+    this.fuel -= STEP
+    if (this.fuel < 0) this.checkTime()
+  }
+
+  /** Accounts for time alone, in proportion to the units of text or the items that are looked at. */
+  burn(amount: number): void {
+    this.fuel -= amount
+    if (this.fuel < 0) this.checkTime()
   }
 
   private checkTime(): void {
+    this.fuel = TANK
     if (this.clock() > this.deadline)
       throw new Failure('limit', `the rendering took longer than ${this.limits.time} ms`)
   }
@@ -174,8 +194,8 @@ export class Run {
   spend(amount: number): void {
     this.work += amount
     if (this.work > this.limits.work) throw new Failure('limit', 'the template works on too much text')
-    this.ticks += amount >>> 5
-    if (amount > 4096) this.checkTime()
+    this.fuel -= amount
+    if (this.fuel < 0) this.checkTime()
   }
 
   /** Refuses texts longer than the output may be. */
@@ -183,6 +203,8 @@ export class Run {
     if (length > this.limits.output)
       throw new Failure('limit', `a text is longer than ${this.limits.output} characters`)
     if (length > 1024) this.spend(32)
+    // It is put together when somebody reads it.
+    this.burn(length)
   }
 
   /** A text made by a function, accounted for. */
@@ -304,7 +326,7 @@ export class Run {
     const map = new ObjectMap()
     map.taintedKeys = taint || (value instanceof ObjectMap && value.taintedKeys)
     this.remember(original, value, map)
-    for (const key of keys) map.set(key, this.copy(member(value, key), taint, depth + 1))
+    for (const key of keys) setKey(this, map, key, this.copy(member(value, key), taint, depth + 1))
     return map
   }
 
@@ -322,6 +344,24 @@ export class Run {
   }
 }
 
+/** Puts a value into an object. Keys are short: the engine does not tell long ones apart in time. */
+export function setKey(run: Run, map: ObjectMap, key: string, value: Value): void {
+  if (key.length > LONGEST_KEY) throw new Failure('limit', `a key is longer than ${LONGEST_KEY} characters`)
+  if (key.length > 256) run.burn(key.length)
+  map.set(key, value)
+}
+
+/** Accounts for what a function is going to look at of an argument. */
+export function weigh(run: Run, value: Value | undefined): void {
+  if (typeof value === 'string') {
+    if (value.length > 256) run.burn(value.length)
+  } else if (typeof value !== 'object' || value === null) return
+  else if (Array.isArray(value)) run.burn(value.length * 8)
+  else if (value instanceof ObjectMap) run.burn(value.size * 8)
+  else if (value instanceof Tainted) run.burn(value.text.length)
+  else run.tick()
+}
+
 /** Calls a lambda; missing arguments are `null`, surplus ones vanish. */
 export function callLambda(run: Run, lambda: Lambda, args: Value[]): Value {
   if (run.depth >= run.limits.lambdaDepth) {
@@ -331,6 +371,7 @@ export function callLambda(run: Run, lambda: Lambda, args: Value[]): Value {
   const caller = run.frame
   const { source } = run
   args.length = lambda.arity
+  if (args.length > 16) run.burn(args.length)
   for (let i = 0; i < args.length; i++) args[i] ??= null
   run.depth++
   run.frame = new Frame(args, lambda.frame)

@@ -156,7 +156,9 @@ export function element(run: Run, object: Value, key: Value): Value {
     const char = i < 0 ? null : characterAt(run, text, i)
     return char === null || typeof object === 'string' ? char : new Tainted(char)
   }
-  return member(object, keyText(key))
+  const name = keyText(key)
+  if (name.length > 256) run.burn(name.length)
+  return member(object, name)
 }
 
 /** A list position, or -1. */
@@ -194,8 +196,10 @@ export function keysOf(value: Value): string[] {
 export function valuesOf(value: Value): Value[] {
   if (value instanceof ObjectMap) return [...value.values()]
   if (!isObject(value)) return []
-  const fields = fieldsOf(value as HostObject)
-  return Object.keys(fields).map((key) => fromHost(fields[key]))
+  // In the engine's own loop, and in place: objects of the caller's may be large.
+  const values = Object.values(fieldsOf(value as HostObject)) as Value[]
+  for (let i = 0; i < values.length; i++) values[i] = fromHost(values[i])
+  return values
 }
 
 export function hasKey(value: Value, key: string): boolean {
@@ -279,16 +283,23 @@ export function toList(value: Value | undefined): Value[] {
 }
 
 /** Plain data for the caller's functions. */
-export function toHost(value: Value | undefined, depth = 100): unknown {
+export function toHost(run: Run, value: Value | undefined, depth = 100): unknown {
   if (value === undefined || value === null || typeof value !== 'object') return value ?? null
   if (value instanceof Rounded) return value.value
   if (value instanceof Tainted) return value.text
   if (value === NONE) return 'none'
   if (value instanceof Lambda) return null
   if (depth === 0) throw new Failure('limit', 'a value is nested too deeply')
-  if (Array.isArray(value)) return value.map((item) => toHost(fromHost(item), depth - 1))
+  // Shared parts can make a small value endless.
+  run.spend(32)
+  if (Array.isArray(value)) {
+    run.burn(value.length * 8)
+    return value.map((item) => toHost(run, fromHost(item), depth - 1))
+  }
+  const keys = keysOf(value)
+  run.burn(keys.length * 32)
   // fromEntries defines own properties, so a key such as __proto__ stays a key.
-  return Object.fromEntries(keysOf(value).map((key) => [key, toHost(member(value, key), depth - 1)]))
+  return Object.fromEntries(keys.map((key) => [key, toHost(run, member(value, key), depth - 1)]))
 }
 
 export function typeName(value: Value): string {

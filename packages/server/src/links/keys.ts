@@ -1,4 +1,4 @@
-import { hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
@@ -22,7 +22,7 @@ declare module '../platform/database.ts' {
  * What a signature is for. Each purpose has a key of its own, so what was signed for one never passes for another:
  * the one-click address, the opt-out page, the opt-in confirmation, a rendered form, undoing a save, the thank-you
  * page, a change of address, tracked links, open pixels, messages shown in the browser, and the keyed hash under which
- * an address may stand in a link. Send ids and return paths have theirs too.
+ * an address may stand in a link. Send ids and return paths have theirs too, and so has the content of tokens.
  */
 export type Purpose =
   | 'u'
@@ -38,6 +38,7 @@ export type Purpose =
   | 'address'
   | 'send'
   | 'bounce'
+  | 'content'
 
 /** Signs and verifies with the account's own keys. */
 export interface SigningKeys {
@@ -47,17 +48,64 @@ export interface SigningKeys {
   mac(kid: number, purpose: Purpose, text: string): Buffer | null
   /** Constant time. False when there is no such key. */
   verify(kid: number, purpose: Purpose, text: string, mac: Buffer): boolean
+  /**
+   * Two numbers as sixteen bytes that tell nothing about them: a permutation under a key of its own (AES of one block).
+   * Numbers of messages and people count up, so bare they would tell how many there are, and which came after which.
+   * The same numbers always give the same bytes. Null when there is no such key.
+   */
+  conceal(kid: number, first: number, second: number): Buffer | null
+  /** The numbers again. Null when there is no such key, and for bytes that `conceal` never made. */
+  reveal(kid: number, concealed: Buffer): [first: number, second: number] | null
   has(kid: number): boolean
   /** Reads the keys again: another process may have made a new one. */
   refresh(): Promise<void>
 }
 
 const MAC_BYTES = 16
+/** Bytes of a block of AES: two numbers of eight bytes. */
+const BLOCK = 16
+
+function writeNumber(block: Buffer, at: number, number: number): void {
+  block.writeUInt32BE(Math.floor(number / 0x1_0000_0000), at)
+  block.writeUInt32BE(number % 0x1_0000_0000, at + 4)
+}
+
+const readNumber = (block: Buffer, at: number) => block.readUInt32BE(at) * 0x1_0000_0000 + block.readUInt32BE(at + 4)
 const LOCK = 7_145_002
 
 interface HeldKey {
   secret: Buffer
   subkeys: Map<Purpose, (text: string) => Buffer>
+  ids: IdCipher | null
+}
+
+interface IdCipher {
+  conceal(first: number, second: number): Buffer
+  reveal(concealed: Buffer): [first: number, second: number] | null
+}
+
+/**
+ * A permutation of pairs of numbers. Each is one block that depends on no other, which is all that this mode is used for.
+ *
+ * @param secret 16 bytes
+ */
+export function createIdCipher(secret: Uint8Array): IdCipher {
+  const cipher = createCipheriv('aes-128-ecb', secret, null).setAutoPadding(false)
+  const decipher = createDecipheriv('aes-128-ecb', secret, null).setAutoPadding(false)
+  return {
+    conceal(first, second) {
+      const block = Buffer.alloc(BLOCK)
+      writeNumber(block, 0, first)
+      writeNumber(block, BLOCK / 2, second)
+      return cipher.update(block)
+    },
+    reveal(concealed) {
+      if (concealed.length !== BLOCK) return null
+      const block = decipher.update(concealed)
+      const [first, second] = [readNumber(block, 0), readNumber(block, BLOCK / 2)]
+      return Number.isSafeInteger(first) && Number.isSafeInteger(second) ? [first, second] : null
+    },
+  }
 }
 
 /** Loads the keys, making the first one where there is none. Safe when several processes start at once. */
@@ -67,7 +115,9 @@ export async function loadSigningKeys(db: Database, clock: Clock): Promise<Signi
 
   const read = async () => {
     const rows = await db.selectFrom('signing_key').selectAll().orderBy('kid').execute()
-    held = new Map(rows.map((row) => [row.kid, held.get(row.kid) ?? { secret: row.secret, subkeys: new Map() }]))
+    held = new Map(
+      rows.map((row) => [row.kid, held.get(row.kid) ?? { secret: row.secret, subkeys: new Map(), ids: null }]),
+    )
     current = rows.findLast((row) => row.retired_at === null)?.kid ?? 0
   }
 
@@ -82,6 +132,12 @@ export async function loadSigningKeys(db: Database, clock: Clock): Promise<Signi
     return subkey(text).subarray(0, MAC_BYTES)
   }
 
+  const idsOf = (kid: number) => {
+    const key = held.get(kid)
+    if (key) key.ids ??= createIdCipher(new Uint8Array(hkdfSync('sha256', key.secret, 'fairlead', 'link:ids', 16)))
+    return key?.ids ?? null
+  }
+
   await read()
   if (current === 0) {
     await addKey(db, clock, { onlyIfNone: true })
@@ -94,6 +150,8 @@ export async function loadSigningKeys(db: Database, clock: Clock): Promise<Signi
       const expected = mac(kid, purpose, text)
       return expected !== null && given.length === MAC_BYTES && timingSafeEqual(expected, given)
     },
+    conceal: (kid, first, second) => idsOf(kid)?.conceal(first, second) ?? null,
+    reveal: (kid, concealed) => idsOf(kid)?.reveal(concealed) ?? null,
     has: (kid) => held.has(kid),
     refresh: read,
   }

@@ -1,6 +1,7 @@
 import type { Clock } from '../platform/clock.ts'
 import { parseAddress } from '../profiles/address.ts'
 import type { SigningKeys } from './keys.ts'
+import { idsInside, publicIdOf } from './public-id.ts'
 import { createLinkRewriter, type LinkRewriter } from './rewrite.ts'
 import { kidOf, newTokenId, openToken, seal } from './tokens.ts'
 import { createTrackedLinks, type TrackedLinks } from './tracked.ts'
@@ -59,6 +60,8 @@ export interface Confirm {
 }
 
 const DAY = 86_400_000
+/** Of message and person in an opt-out page's address, in characters. */
+const LONGEST_IDS = 23
 /** How long a confirmation link is good, in ms. */
 export const CONFIRM_LIFETIME = 30 * DAY
 
@@ -84,17 +87,18 @@ export function createLinks(parts: { keys: SigningKeys; publicUrl: string; clock
 
     optoutPage({ messageId, profileId }) {
       const kid = keys.currentKid()
-      const message = `${messageId.toString(36)}-${profileId.toString(36)}`
+      const message = publicIdOf(keys, kid, messageId, profileId)
       return `${publicUrl}/oc/${message}/${kid}.${keys.mac(kid, 'oc', `${kid}/${message}`)!.toString('base64url')}?v=2`
     },
 
     openOptoutPage(message, hash) {
-      const ids = /^([0-9a-z]{1,11})-([0-9a-z]{1,11})$/.exec(message)
       const proof = /^(\d{1,5})\.([\w-]{21}[AQgw])(?:&|$)/.exec(hash)
-      if (!ids || !proof) return null
+      if (!proof || message.length > LONGEST_IDS) return null
       const kid = Number(proof[1])
       if (!keys.verify(kid, 'oc', `${kid}/${message}`, Buffer.from(proof[2]!, 'base64url'))) return null
-      return { messageId: Number.parseInt(ids[1]!, 36), profileId: Number.parseInt(ids[2]!, 36) }
+      const bare = /^([0-9a-z]{1,11})-([0-9a-z]{1,11})$/.exec(message)
+      const ids = bare ? [Number.parseInt(bare[1]!, 36), Number.parseInt(bare[2]!, 36)] : idsInside(keys, kid, message)
+      return ids && { messageId: ids[0]!, profileId: ids[1]! }
     },
 
     oneClick({ messageId, profileId, address }) {

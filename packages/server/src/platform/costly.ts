@@ -7,13 +7,15 @@ const QUICK = 50
  * Answers by id, of which those that were expensive to find out are kept for a while.
  *
  * @param load finds out about ids; what it does not mention is not there
+ * @param time milliseconds from anywhere, never going back
  */
 export function keepCostly<Value>(
   load: (ids: readonly number[]) => Promise<Map<number, Value>>,
+  time: () => number = () => performance.now(),
 ): (ids: readonly number[]) => Promise<Map<number, Value>> {
   const kept = new Map<number, { value: Value | undefined; until: number }>()
   return async (ids) => {
-    const began = performance.now()
+    const began = time()
     const answers = new Map<number, Value>()
     const put = (id: number, value: Value | undefined) => value !== undefined && answers.set(id, value)
     const open: number[] = []
@@ -24,7 +26,7 @@ export function keepCostly<Value>(
     }
     if (open.length === 0) return answers
     const found = await load(open)
-    const ended = performance.now()
+    const ended = time()
     for (const id of open) {
       const value = found.get(id)
       put(id, value)

@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Relay } from '../../src/config.ts'
 import type { DeliveryParts } from '../../src/delivery/loop.ts'
-import type { Timeouts } from '../../src/delivery/smtp/timeouts.ts'
+import { TIMEOUTS, type Timeouts } from '../../src/delivery/smtp/timeouts.ts'
 import type { Place, Script, ScriptedSmtp } from '../support/scripted-smtp.ts'
 import { AUTHORITY, CERTIFICATES, scripted } from './smtp/support.ts'
 import { type MailHouse, mailHouse } from './support.ts'
@@ -36,10 +35,32 @@ afterAll(() => house.end())
 const KINDS = ['triggered', 'campaign'] as const
 type Kind = (typeof KINDS)[number]
 
-/** Short, so that a server which says nothing is found out soon. */
-const PATIENCE = 250
-const STEPS = ['connect', 'greeting', 'tls', 'hello', 'auth', 'rset', 'mail', 'rcpt', 'data', 'block', 'final'] as const
-const timeouts = Object.fromEntries(STEPS.map((step) => [step, PATIENCE])) as unknown as Timeouts
+/** In milliseconds; short, so that a server which says nothing is found out soon. */
+const IMPATIENCE = 250
+/** Where a server may hang while a step of the client's waits. */
+const PLACES: { [step in keyof Timeouts]?: Place[] } = {
+  greeting: ['greeting'],
+  hello: ['EHLO'],
+  tls: ['STARTTLS'],
+  mail: ['MAIL'],
+  rcpt: ['RCPT'],
+  data: ['DATA'],
+  block: ['inside'],
+  final: ['inside', 'content'],
+}
+
+/**
+ * Patience with a server: short where it is going to say nothing, and that of RFC 5321 everywhere else and afterwards.
+ * On a busy machine a good answer may take its time. Each connection reads it when it opens.
+ */
+function patienceWith(server: ScriptedSmtp): Partial<Timeouts> {
+  const timeouts: Partial<Timeouts> = {}
+  for (const [step, places] of Object.entries(PLACES) as Array<[keyof Timeouts, Place[]]>) {
+    const get = () => (places.some((place) => server.willHang(place)) ? IMPATIENCE : TIMEOUTS[step])
+    Object.defineProperty(timeouts, step, { enumerable: true, get })
+  }
+  return timeouts
+}
 
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
@@ -90,8 +111,7 @@ function worker(relays: Relay[], changes: Partial<DeliveryParts> = {}) {
   const onWake = (hear: () => void) => {
     wake = hear
   }
-  const opening = { timeouts, ca: AUTHORITY }
-  const delivery = house.deliver({ relays, connections: 1, opening, onWake, ...changes })
+  const delivery = house.deliver({ relays, connections: 1, opening: { ca: AUTHORITY }, onWake, ...changes })
   onTestFinished(() => delivery.stop())
   return {
     delivery,
@@ -112,7 +132,7 @@ const timesTaken = (server: ScriptedSmtp, id: number) =>
 async function bothWait(script: Script, more: Partial<Relay> = {}): Promise<void> {
   const server = await scripted(script)
   const ids = [(await queued('triggered')).id, (await queued('campaign')).id]
-  worker([relayAt(server, more)])
+  worker([relayAt(server, more)], { opening: { ca: AUTHORITY, timeouts: patienceWith(server) } })
   for (const id of ids) {
     expect(await house.reaches(id, 'sent')).toMatchObject({ attempts: 1, doubts: 0, reason: null })
     expect(timesTaken(server, id)).toBe(1)
@@ -131,7 +151,8 @@ async function meets(
 ): Promise<void> {
   const server = await scripted(script)
   const { id, address } = await queued(kind, vars)
-  const { advance } = worker([relayAt(server, more)])
+  const opening = { ca: AUTHORITY, timeouts: patienceWith(server) }
+  const { advance } = worker([relayAt(server, more)], { opening })
   const ended = { worker_id: null }
   let times = 1
   switch (fate.is) {
@@ -279,7 +300,7 @@ table('a refusal of the content after it was seen', [
 
 for (const [how, act] of [
   ['says nothing more', { finally: 'hang' }],
-  ['answers too late', { after: 2 * PATIENCE, say: '250 2.0.0 ok' }],
+  ['answers too late', { after: 'it was given up', say: '250 2.0.0 ok' }],
   ['hangs up', { finally: 'close' }],
   ['hangs up hard', { finally: 'reset' }],
 ] as const) {
@@ -423,17 +444,15 @@ describe('a server that takes a few messages a connection (RFC 5321 §3.8)', () 
 })
 
 describe('a relay that is connected and says nothing', () => {
-  const patient = { ca: AUTHORITY }
+  // For minutes: who waited for it would outlast the test.
   const silent = (times: number) => at('greeting', Array(times).fill({ finally: 'hang' }))
 
   test('does not hold up a stop', async () => {
     const server = await scripted(silent(9))
     const { id } = await queued('triggered')
-    const { delivery } = worker([relayAt(server)], { opening: patient })
+    const { delivery } = worker([relayAt(server)])
     await expect.poll(() => server.connections).toBe(1)
-    const began = performance.now()
     await delivery.stop()
-    expect(performance.now() - began).toBeLessThan(2_000)
     expect(await house.row(id)).toMatchObject({ state: 'queued', attempts: 0 })
     await sql`update message set state = 'cancelled', due_at = null where id = ${id}`.execute(house.db)
   })
@@ -441,11 +460,9 @@ describe('a relay that is connected and says nothing', () => {
   test('does not hold up a stop while it is tried whether it is back', async () => {
     const server = await scripted(at('greeting', ['421 4.3.2 closing down', { finally: 'hang' }]))
     const { id } = await queued('triggered')
-    const { delivery } = worker([relayAt(server)], { opening: patient })
+    const { delivery } = worker([relayAt(server)])
     await expect.poll(() => server.connections).toBe(2)
-    const began = performance.now()
     await delivery.stop()
-    expect(performance.now() - began).toBeLessThan(2_000)
     expect(await house.row(id)).toMatchObject({ state: 'queued', attempts: 0 })
     await sql`update message set state = 'cancelled', due_at = null where id = ${id}`.execute(house.db)
   })
@@ -454,10 +471,9 @@ describe('a relay that is connected and says nothing', () => {
     const hanging = await scripted(at('greeting', ['421 4.3.2 closing down', { finally: 'hang' }]))
     const good = await scripted()
     const first = await queued('triggered')
-    const { wake } = worker([relayAt(hanging), relayAt(good)], { opening: patient, connections: 2 })
+    const { wake } = worker([relayAt(hanging), relayAt(good)], { connections: 2 })
     await house.reaches(first.id, 'sent')
-    await expect.poll(() => hanging.connections, { timeout: 10_000 }).toBe(2)
-    await sleep(50)
+    await expect.poll(() => hanging.connections).toBe(2)
     const next = await queued('campaign')
     wake()
     await house.reaches(next.id, 'sent')

@@ -22,6 +22,7 @@ import { createTemplates } from '../../src/templates/templates.ts'
 import { API } from '../profiles/support.ts'
 import { freshDatabase } from '../support/database.ts'
 import { startSmtpSink } from '../support/smtp.ts'
+import { until } from '../support/until.ts'
 
 export const PUBLIC_URL = 'https://mail.example.com'
 
@@ -105,13 +106,15 @@ export async function mailHouse() {
     },
     /** Waits until the message is in one of these states. */
     async reaches(id: number, ...states: Array<MessageTable['state']>): Promise<MessageTable> {
-      const deadline = Date.now() + 10_000
-      for (;;) {
-        const row = await this.row(id)
-        if (states.includes(row.state)) return row
-        if (Date.now() > deadline) throw new Error(`message is ${JSON.stringify(row)}, not ${states.join(' or ')}`)
-        await new Promise((resolve) => setTimeout(resolve, 10))
-      }
+      let last = ''
+      return until(
+        () => `message ${id} is ${states.join(' or ')}; it is ${last}`,
+        async () => {
+          const row = await this.row(id)
+          last = `${row.state} after ${row.attempts} attempts, ${row.reason}, ${row.reply?.slice(0, 200)}`
+          return states.includes(row.state) && row
+        },
+      )
     },
     async row(id: number): Promise<MessageTable> {
       const { rows } = await sql<MessageTable>`select * from message where id = ${id}`.execute(db)

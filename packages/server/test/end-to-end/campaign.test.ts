@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { linkIn, readMail } from '../support/mail.ts'
+import { until } from '../support/until.ts'
 import { startWorld, type World } from './support.ts'
 
 /** The methods of the public client that steer campaigns. */
@@ -26,13 +27,18 @@ const call = (method: string, ...args: unknown[]) =>
 
 const blast = (id: unknown) => call('getBlast', id)
 async function reaches(id: unknown, status: string): Promise<{ [name: string]: unknown }> {
-  const deadline = Date.now() + 15_000
-  for (;;) {
-    const found = await blast(id)
-    if (found.status === status && (status !== 'sent' || found.stop_time)) return found
-    if (Date.now() > deadline) throw new Error(`not ${status}: ${JSON.stringify({ ...found, content_html: '' })}`)
-    await sleep(50)
-  }
+  let last: unknown
+  return until(
+    () => `campaign ${id} is ${status}; it is ${last}`,
+    async () => {
+      const found = await blast(id)
+      const { total } = (found.stats ?? {}) as { total?: { waiting: number } }
+      last = `${found.status}, ${total?.waiting} waiting`
+      // Figures that were costly to find out are shown for a while.
+      const isOver = Boolean(found.stop_time) && total?.waiting === 0
+      return found.status === status && (status !== 'sent' || isOver) && found
+    },
+  )
 }
 const schedule = (name: string, list: string, at: string, options: object = {}) =>
   call(
@@ -100,7 +106,7 @@ it('a test goes out at once, marked, and a draft stays a draft', async () => {
     test_email: 'tester@example.com',
   })
   expect(made.status).toBe('created')
-  while (to('tester@example.com').length === 0) await sleep(20)
+  await until('the test came', () => to('tester@example.com').length > 0)
   const [message] = to('tester@example.com')
   expect((await readMail(message!)).subject).toBe('[TEST] Try it, tester')
   expect(await blast(made.blast_id)).toMatchObject({ status: 'created', stats: { total: { count: 0, audience: 0 } } })
@@ -112,7 +118,7 @@ it('a test goes out at once, marked, and a draft stays a draft', async () => {
   )
 })
 
-it('can be paused within a second, resumed, and cancelled', async () => {
+it('can be paused at once, resumed, and cancelled', async () => {
   const count = 3_000
   for (let from = 0; from < count; from += 1_000) {
     const emails = Array.from({ length: 1_000 }, (_, n) => `many${from + n}@example.com`)
@@ -120,25 +126,33 @@ it('can be paused within a second, resumed, and cancelled', async () => {
   }
   const before = world.sink.messages.length
   const { blast_id } = await schedule('Many', 'Many', 'now')
-  while (world.sink.messages.length < before + 200) await sleep(5)
-  const began = performance.now()
+  await world.sink.waitFor(before + 200)
   await call('pauseBlast', blast_id)
-  await sleep(Math.max(0, 1_000 - (performance.now() - began)))
+  // What the worker holds of it goes out or back to the queue.
+  await until('the worker has put it down', async () => {
+    const { rows } = await sql<{ held: number }>`
+      select count(*)::int as held from message where campaign_id = ${blast_id} and state = 'leased'`.execute(world.db)
+    return rows[0]!.held === 0
+  })
   const paused = world.sink.messages.length
   expect(paused).toBeLessThan(before + count)
-  await sleep(700)
-  expect(world.sink.messages.length).toBe(paused)
+  // The worker goes on with other mail, and has left this alone.
+  await world.nextMail('ada@example.com', () => world.sendError('Notice', 'ada@example.com'))
+  expect(world.sink.messages.length).toBe(paused + 1)
   expect(await blast(blast_id)).toMatchObject({ status: 'sending', paused: true })
   await call('resumeBlast', blast_id)
-  while (world.sink.messages.length < paused + 100) await sleep(5)
+  await world.sink.waitFor(paused + 100)
   await call('cancelBlast', blast_id)
+  await world.quiet()
   const ended = await reaches(blast_id, 'sent')
   const { total } = ended.stats as { total: { [name: string]: number } }
   // Whoever had no message yet gets none, and needs no row that says so.
   expect(total.count! + total.cancelled!).toBeLessThan(count)
-  expect(world.sink.messages.length - before).toBe(total.count)
-  expect(new Set(world.sink.messages.slice(before).flatMap((message) => message.to)).size).toBe(total.count)
-}, 60_000)
+  const came = world.sink.messages.slice(before).flatMap(({ to }) => to)
+  const sent = came.filter((address) => address.startsWith('many'))
+  expect(sent).toHaveLength(total.count!)
+  expect(new Set(sent).size).toBe(total.count)
+})
 
 it('can be unscheduled, scheduled from a template or another campaign, and deleted', async () => {
   const { blast_id } = await schedule('Later', 'Weekly', '+1 day')

@@ -1,13 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { order, QUIET, startWorld, type World } from './support.ts'
+import { order, startWorld, type World } from './support.ts'
 
 /* A mailbox that refuses mail for good is cured by none of the four ways back: they are about what people want. */
 
 let world: World
 beforeAll(async () => {
   world = await startWorld({ browser: true })
-}, 60_000)
+})
 afterAll(() => world?.close())
 
 /** Somebody who opted out, and whose mailbox then refused a mail with 550 5.1.1. Hands over the mail that did arrive. */
@@ -15,11 +14,11 @@ async function bounced(email: string) {
   const mail = await world.nextMail(email, () => world.sendError('News', email))
   world.sink.refuse({ phase: 'rcpt', recipient: email, code: 550, text: '5.1.1 no such user here' })
   expect(await world.sendError('News', email)).toBeNull()
-  await expect.poll(() => world.sendError('News', email), { timeout: 10_000 }).toBe(35)
+  await expect.poll(() => world.sendError('News', email)).toBe(35)
   expect(await world.levelOf(email)).toBe('none')
   await world.setLevel(email, 'all')
   // What was on its way when the refusal came in is refused as well before the server takes mail again.
-  await sleep(QUIET)
+  await world.quiet()
   world.sink.accept()
   return mail
 }
@@ -31,7 +30,7 @@ async function expectSilence(email: string): Promise<void> {
     expect(await world.sendError(template, email), template).toBe(35)
   }
   await world.post('purchase', order(email))
-  await sleep(QUIET)
+  await world.quiet()
   expect(world.sink.messages.slice(before).filter(({ to }) => to.includes(email))).toEqual([])
 }
 
@@ -79,6 +78,6 @@ test('a flow changes the level, and its mail does not go out', async () => {
   await world.command(['flow', 'publish', 'FILE'], JSON.stringify({ name: 'Back by joining', steps, edges }))
   await bounced(email)
   await world.post('user', { id: email, key: 'email', lists: { Newsletter: 1 } })
-  await expect.poll(() => world.levelOf(email), { timeout: 10_000 }).toBe('none')
+  await expect.poll(() => world.levelOf(email)).toBe('none')
   await expectSilence(email)
 })

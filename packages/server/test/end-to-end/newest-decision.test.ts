@@ -7,7 +7,7 @@ import { startWorld, type World } from './support.ts'
 let world: World
 beforeAll(async () => {
   world = await startWorld({ browser: true })
-}, 60_000)
+})
 afterAll(() => world?.close())
 
 async function mailedConfirmation(email: string) {

@@ -23,7 +23,7 @@ const BROKEN = OWN.replace('{h(profile.vars.name)}', '{profile.vars.name / 0}')
 let world: World
 beforeAll(async () => {
   world = await startWorld({ browser: true })
-}, 60_000)
+})
 afterAll(() => world?.close())
 
 const listsOf = async (id: string) =>

@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readMail } from '../support/mail.ts'
-import { order, QUIET, startWorld, type World } from './support.ts'
+import { order, startWorld, type World } from './support.ts'
 
 /*
  * The four ways back for somebody who opted out, each on default settings, with the public client, a real mail server
@@ -11,7 +10,7 @@ import { order, QUIET, startWorld, type World } from './support.ts'
 let world: World
 beforeAll(async () => {
   world = await startWorld({ browser: true })
-}, 60_000)
+})
 afterAll(() => world?.close())
 
 const FLOW = JSON.stringify({
@@ -131,7 +130,7 @@ describe('by the mail that reaches people who opted out', () => {
       expect(await world.sendError(template, email)).toBe(37)
     }
     const before = world.sink.messages.length
-    await sleep(QUIET)
+    await world.quiet()
     expect(world.sink.messages.slice(before).filter(({ to }) => to.includes(email))).toEqual([])
   })
 })
@@ -163,7 +162,7 @@ describe('beside the four routes', () => {
     const email = 'noreceipt@example.com'
     await world.post('user', { id: email, key: 'email', optout_email: 'all', optout_templates: { Receipt: 0 } })
     await world.post('purchase', order(email))
-    await sleep(QUIET)
+    await world.quiet()
     expect(world.sink.messages.filter(({ to }) => to.includes(email))).toEqual([])
   })
 })

@@ -1,20 +1,25 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Browser, Page } from 'playwright-core'
 import { expect } from 'vitest'
+import { type Database, openDatabase } from '../../src/platform/database.ts'
+import { locateEmbedded } from '../../src/platform/postgres/index.ts'
 import { launchBrowser } from '../support/browser.ts'
 import { runFairlead, type StartedFairlead, startFairlead } from '../support/fairlead.ts'
 import { linkIn } from '../support/mail.ts'
 import { type Called, type Sailthru, sailthruClient } from '../support/sailthru.ts'
 import { type ReceivedMessage, type SmtpSink, startSmtpSink } from '../support/smtp.ts'
+import { isQuiet } from '../support/tables.ts'
+import { until } from '../support/until.ts'
 
 /** A running Fairlead with everything around it that people and programs use: its relay, the public client, a browser. */
 export interface World {
   fairlead: StartedFairlead
   sink: SmtpSink
   client: Sailthru
+  /** The running one's, to look into. */
+  db: Database
   /** Scripts are off: nothing here may need them. */
   page: Page
   /** `fairlead …` beside the running one; a file's content is put in for `FILE`. */
@@ -32,6 +37,8 @@ export interface World {
   /** Main heading of the page in the browser. */
   heading(): Promise<string>
   press(button: string | RegExp): Promise<void>
+  /** Waits until nothing is under way: what was not stopped by then has arrived. */
+  quiet(): Promise<void>
   close(): Promise<void>
 }
 
@@ -59,6 +66,7 @@ export async function startWorld(options: { browser?: boolean } = {}): Promise<W
     env: { FAIRLEAD_SMTP_URL: sink.url, FAIRLEAD_FROM: 'Harbour <harbour@example.com>' },
   })
   const client = sailthruClient(fairlead)
+  const db = openDatabase(locateEmbedded(fairlead.dataDir)!, 2)
   const browser: Browser | null = options.browser ? await launchBrowser() : null
   const page = (await browser?.newPage({ javaScriptEnabled: false })) as Page
 
@@ -66,6 +74,7 @@ export async function startWorld(options: { browser?: boolean } = {}): Promise<W
     fairlead,
     sink,
     client,
+    db,
     page,
     async command(args, file) {
       const folder = mkdtempSync(join(tmpdir(), 'fairlead-e2e-file-'))
@@ -93,19 +102,19 @@ export async function startWorld(options: { browser?: boolean } = {}): Promise<W
     async nextMail(email, during) {
       const before = sink.messages.length
       await during()
-      for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(10)) {
-        const found = sink.messages.slice(before).find(({ to }) => to.includes(email))
-        if (found) return found
-      }
-      throw new Error(`no message to ${email}`)
+      return until(`a message to ${email} came`, () => sink.messages.slice(before).find(({ to }) => to.includes(email)))
     },
     async open(message, path) {
       await page.goto(await linkIn(message, path))
     },
     heading: async () => (await page.getByRole('heading', { level: 1 }).textContent()) ?? '',
     press: (button) => page.getByRole('button', { name: button }).click(),
+    async quiet() {
+      await until('nothing is under way', () => isQuiet(db))
+    },
     async close() {
       await browser?.close()
+      await db.destroy()
       await fairlead.remove()
       await sink.close()
     },
@@ -120,6 +129,3 @@ export const order = (email: string) => ({
   items: [{ id: '1', title: 'Rope', price: 1_000, qty: 1, url: 'https://shop.example.com/rope' }],
   send_template: 'Receipt',
 })
-
-/** Long enough for a message that was not stopped to arrive, in ms. */
-export const QUIET = 700

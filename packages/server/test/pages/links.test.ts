@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { legacyManageHash, manageHash } from '../../src/links/manage-hash.ts'
+import { changes } from '../support/tables.ts'
 import { openPages, type PageHouse, type Reader, secret } from './support.ts'
 
 let house: PageHouse
@@ -110,7 +111,7 @@ describe('a preference page outside a message', () => {
     const before = await house.everything()
     const page = await house.get(old('new@example.com'))
     expect(page.status).toBe(200)
-    expect(await house.everything()).toBe(before)
+    expect(changes(before, await house.everything())).toEqual([])
     expect((await page.submit({ optout: 'all' })).status).toBe(303)
     const back = await house.get(old('new@example.com'))
     expect(back.text).toContain('All email is switched off')
@@ -266,6 +267,6 @@ describe('looking changes nothing', () => {
         if (method === 'HEAD') expect(answer.body).toBe('')
       }
     }
-    expect(await house.everything()).toBe(before)
+    expect(changes(before, await house.everything())).toEqual([])
   })
 })

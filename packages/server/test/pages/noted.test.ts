@@ -60,7 +60,7 @@ describe('while the database is stopped', () => {
   }
   const notes = () => readdirSync(join(house.dataDir, 'noted-optouts')).filter((name) => name.endsWith('.jsonl'))
 
-  test('refusals are noted on disk, and recorded with the time they were made at', { timeout: 60_000 }, async () => {
+  test('refusals are noted on disk, and recorded with the time they were made at', async () => {
     const ids = await house.services.lists.ensure(['Weekly', 'Daily'])
     const on = { lists: new Map([...ids.values()].map((id) => [id, true])) }
     const ada = await house.reader('ada')
@@ -80,7 +80,7 @@ describe('while the database is stopped', () => {
       expect(notes()).toHaveLength(1)
       house.clock.advance(5 * MINUTE)
     })
-    await expect.poll(() => notes(), { timeout: 10_000 }).toEqual([])
+    await expect.poll(() => notes()).toEqual([])
     expect(await house.level(ada.id)).toBe('basic')
     expect(await house.level(cai.id)).toBe('all')
     expect(await house.lists(bob.id)).toEqual(['Daily'])
@@ -90,12 +90,12 @@ describe('while the database is stopped', () => {
     expect(row!.recorded_at.getTime() - asked.getTime()).toBe(5 * MINUTE)
   })
 
-  test('what would bring mail back is refused, and so is what cannot be checked', { timeout: 60_000 }, async () => {
+  test('what would bring mail back is refused, and so is what cannot be checked', async () => {
     const dan = await house.reader('dan')
     await house.change(dan.id, { level: { to: 'all', mode: 'set' } })
     const page = await house.get(dan.oc)
     await outage(async () => {
-      const forged = await house.post(dan.oc.replace('-', '-1'), { optout_all: '1' })
+      const forged = await house.post(`${dan.oc.slice(0, -5)}AAAAA`, { optout_all: '1' })
       expect(forged.status).toBeGreaterThanOrEqual(404)
       for (const answer of [
         await house.get(dan.oc),
@@ -111,9 +111,7 @@ describe('while the database is stopped', () => {
     })
   })
 
-  test('what was noted counts as made when it is recorded, whatever was decided meanwhile', {
-    timeout: 60_000,
-  }, async () => {
+  test('what was noted counts as made when it is recorded, whatever was decided meanwhile', async () => {
     const eve = await house.reader('eve')
     await house.change(eve.id, { level: { to: 'basic', mode: 'set' } })
     const before = house.clock.now()
@@ -126,7 +124,7 @@ describe('while the database is stopped', () => {
     })
     spool.close()
     const again = await openPagesOn(house)
-    await expect.poll(() => notes(), { timeout: 10_000 }).toEqual([])
+    await expect.poll(() => notes()).toEqual([])
     expect(await house.level(eve.id)).toBe('all')
     await again.close()
   })
@@ -139,7 +137,7 @@ async function openPagesOn(house: PageHouse) {
   return app
 }
 
-test('what was noted survives a kill of everything', { timeout: 120_000 }, async () => {
+test('what was noted survives a kill of everything', async () => {
   const { host, user, password, database } = server!.connection
   const query = new URLSearchParams({ host })
   const env = { FAIRLEAD_DATABASE_URL: `postgres://${user}:${password}@localhost/${database}?${query}` }
@@ -166,7 +164,7 @@ test('what was noted survives a kill of everything', { timeout: 120_000 }, async
   fairlead = await startFairlead({ env, dataDir: fairlead.dataDir, port: fairlead.port })
   const again = openDatabase(server!.connection, 2)
   const level = async () => (await findProfile(again, { kind: 'id', value: link.profileId }))!.level
-  await expect.poll(level, { timeout: 10_000 }).toBe('basic')
+  await expect.poll(level).toBe('basic')
   await again.destroy()
   await fairlead.remove()
 })

@@ -220,7 +220,7 @@ describe('forms that are too old, forged or contradictory', () => {
     const ola = await house.reader('ola')
     for (const path of [
       ola.oc.replace('?v=2', 'x?v=2'),
-      ola.oc.replace('-', '-1'),
+      ola.oc.replace(/(?<=\/oc\/M)./, (first) => (first === 'A' ? 'B' : 'A')),
       '/oc/1-1/1.AAAAAAAAAAAAAAAAAAAAAA',
     ]) {
       for (const answer of [await house.get(path), await house.post(path, { optout_all: '1' })]) {

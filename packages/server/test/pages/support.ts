@@ -18,6 +18,7 @@ import { buildWeb } from '../../src/roles/web.ts'
 import { createServices, type Services } from '../../src/services.ts'
 import { changeSetting } from '../../src/settings/settings.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { type Contents, contentsOf } from '../support/tables.ts'
 
 export const secret = 'fedcba9876543210fedcba9876543210'
 
@@ -72,8 +73,8 @@ export interface PageHouse {
   messages(template: string): Promise<string[]>
   /** Path behind the variable of the newest message of a template. */
   linkIn(template: string, variable: string): Promise<string>
-  /** Every row of every table, as text. */
-  everything(): Promise<string>
+  /** Every row of every table. */
+  everything(): Promise<Contents>
   close(): Promise<void>
 }
 
@@ -224,18 +225,7 @@ export async function openPages(
         order by m.id desc limit 1`.execute(db)
       return pathOf(rows[0]!.vars[variable]!)
     },
-    async everything() {
-      const tables = await sql<{ name: string }>`
-        select table_name as name from information_schema.tables
-        where table_schema = 'public' and table_type = 'BASE TABLE' order by 1`.execute(db)
-      const contents: string[] = []
-      for (const { name } of tables.rows) {
-        const { rows } = await sql<{ row: string }>`
-          select t::text as row from ${sql.table(name)} t order by 1`.execute(db)
-        contents.push(`${name}: ${rows.map(({ row }) => row).join('\n')}`)
-      }
-      return contents.join('\n')
-    },
+    everything: () => contentsOf(db),
     async close() {
       await app.close()
       await drop()

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sign } from '../../src/account/signature.ts'
@@ -16,6 +15,7 @@ import {
 } from '../support/fairlead.ts'
 import { parseMetrics, type Scrape } from '../support/prometheus.ts'
 import { type SmtpSink, startSmtpSink } from '../support/smtp.ts'
+import { until } from '../support/until.ts'
 
 /** What the processes of a Fairlead show of themselves on the operators' listener, with real mail. */
 
@@ -27,14 +27,11 @@ async function scrape(url: string): Promise<Scrape> {
 }
 
 /** Looks until a figure is as it should be: a worker reports every two seconds, the queue is counted every five. */
-async function until(url: string, isSo: (page: Scrape) => boolean, within = 15_000): Promise<Scrape> {
-  const deadline = Date.now() + within
-  for (;;) {
+function shows(url: string, isSo: (page: Scrape) => boolean): Promise<Scrape> {
+  return until('the figures are as they should be', async () => {
     const page = await scrape(url)
-    if (isSo(page)) return page
-    if (Date.now() > deadline) throw new Error(`not so within ${within} ms`)
-    await sleep(100)
-  }
+    return isSo(page) && page
+  })
 }
 
 const sum = (page: Scrape, name: string, labels: { [label: string]: string } = {}) =>
@@ -46,7 +43,7 @@ describe('GET /metrics', () => {
   beforeAll(async () => {
     sink = await startSmtpSink()
     fairlead = await startFairlead({ env: { FAIRLEAD_SMTP_URL: sink.url } })
-  }, 60_000)
+  })
   afterAll(async () => {
     await fairlead.remove()
     await sink.close()
@@ -66,7 +63,7 @@ describe('GET /metrics', () => {
   })
 
   test('shows both processes', async () => {
-    const page = await until(fairlead.consoleUrl, (page) => page.samples('process_start_time_seconds').length === 2)
+    const page = await shows(fairlead.consoleUrl, (page) => page.samples('process_start_time_seconds').length === 2)
     const processes = page.samples('process_start_time_seconds').map(({ labels }) => labels.process)
     expect(processes.sort()).toEqual(['web', 'worker'])
     for (const process of processes) {
@@ -80,7 +77,7 @@ describe('GET /metrics', () => {
     expect(await post('user', { id: 'ada@example.com' })).toBe(200)
     expect(await post('send', { template: 'There is none', email: 'ada@example.com' })).toBe(404)
     expect((await fetch(`${fairlead.url}//nowhere/ada@example.com?x=1`)).status).toBe(404)
-    const page = await until(
+    const page = await shows(
       fairlead.consoleUrl,
       (page) => sum(page, 'fairlead_http_requests_total') >= sum(before, 'fairlead_http_requests_total') + 3,
     )
@@ -102,7 +99,7 @@ describe('GET /metrics', () => {
     for (const name of ['ada', 'bob', 'gone', 'later']) {
       expect(await post('send', { template: 'News', email: `${name}@example.com` })).toBe(200)
     }
-    const page = await until(fairlead.consoleUrl, (page) => {
+    const page = await shows(fairlead.consoleUrl, (page) => {
       return (
         sum(page, 'fairlead_messages_total') === 4 && sum(page, 'fairlead_queue_messages', { state: 'deferred' }) === 1
       )
@@ -137,7 +134,7 @@ describe('GET /metrics', () => {
   test('a worker that was killed comes back with counters from nought', async () => {
     const before = (await scrape(fairlead.consoleUrl)).value('process_start_time_seconds', { process: 'worker' })
     process.kill(fairlead.pids().worker!, 'SIGKILL')
-    const page = await until(fairlead.consoleUrl, (page) =>
+    const page = await shows(fairlead.consoleUrl, (page) =>
       page.samples('process_start_time_seconds', { process: 'worker' }).some(({ value }) => value > before + 1),
     )
     expect(sum(page, 'fairlead_messages_total', { state: 'sent' })).toBe(0)
@@ -177,7 +174,7 @@ describe('GET /metrics', () => {
       await once(taken, 'listening')
       const { port } = taken.address() as { port: number }
       const said = start({ FAIRLEAD_CONSOLE_PORT: String(port) })
-      await expect.poll(said, { timeout: 15_000 }).toContain('the worker role is ready')
+      await expect.poll(said).toContain('the worker role is ready')
       expect(said()).toContain('nobody can look at the figures of this process')
       expect(said()).toContain('choose another FAIRLEAD_CONSOLE_PORT')
       taken.close()

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { until } from './until.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
@@ -131,23 +131,20 @@ export async function startFairlead(options: FairleadOptions = {}): Promise<Star
 }
 
 /** Waits until /healthz answers 200. */
-export async function whenHealthy(
-  url: string,
-  child?: ChildProcess,
-  output: () => string = () => '',
-  within = 30_000,
-): Promise<void> {
-  const deadline = Date.now() + within
-  for (;;) {
-    if (child && (child.exitCode !== null || child.signalCode !== null)) {
-      throw new Error(`Fairlead ended with ${child.signalCode ?? child.exitCode}: ${output()}`)
-    }
-    const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2_500) }).catch(() => null)
-    await answer?.body?.cancel()
-    if (answer?.status === 200) return
-    if (Date.now() > deadline) throw new Error(`Fairlead is not healthy after ${within} ms: ${output()}`)
-    await sleep(20)
-  }
+export async function whenHealthy(url: string, child?: ChildProcess, output: () => string = () => ''): Promise<void> {
+  // The end of the output says why.
+  const said = () => output().slice(-2_000)
+  await until(
+    () => `Fairlead is healthy; it said: ${said()}`,
+    async () => {
+      if (child && (child.exitCode !== null || child.signalCode !== null)) {
+        throw new Error(`Fairlead ended with ${child.signalCode ?? child.exitCode}: ${said()}`)
+      }
+      const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(10_000) }).catch(() => null)
+      await answer?.body?.cancel()
+      return answer?.status === 200
+    },
+  )
 }
 
 /** A port that was free a moment ago. */

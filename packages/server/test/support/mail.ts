@@ -23,6 +23,6 @@ export async function readMail({ raw }: Pick<ReceivedMessage, 'raw'>): Promise<R
 export async function linkIn(message: Pick<ReceivedMessage, 'raw'>, path: string): Promise<string> {
   const { links, html } = await readMail(message)
   const found = links.find((link) => URL.canParse(link) && new URL(link).pathname.startsWith(path))
-  if (found === undefined) throw new Error(`no link to ${path} in: ${html}`)
+  if (found === undefined) throw new Error(`no link to ${path} in: ${html.slice(0, 500)}`)
   return found
 }

@@ -26,8 +26,8 @@ export type Act =
   | string
   | {
       say?: string
-      /** Milliseconds before it says anything. */
-      after?: number
+      /** When it says that: after the client has hung up. */
+      after?: 'it was given up'
       /** Bytes of `say` a write; unset: all at once. */
       piece?: number
       /** `hang`: stays connected and never says anything more. `close`: hangs up. `reset`: by RST. */
@@ -50,6 +50,8 @@ export interface Script {
 /** A mail server that does what it is told, however wrong that is. */
 export interface ScriptedSmtp {
   port: number
+  /** Whether an act of that place is still to come that leaves the client without an answer. */
+  willHang(place: Place): boolean
   /** Lines that came, over all connections. */
   commands: string[]
   /** The same, those that arrived together in one text. */
@@ -100,6 +102,8 @@ export async function startScriptedSmtp(script: Script = {}): Promise<ScriptedSm
     contents: [],
     taken: [],
     connections: 0,
+    willHang: (place) =>
+      (left.get(place) ?? []).some((act) => typeof act !== 'string' && (act.finally === 'hang' || Boolean(act.after))),
     interject(bytes) {
       for (const socket of sockets) socket.write(bytes)
     },
@@ -120,6 +124,8 @@ export async function startScriptedSmtp(script: Script = {}): Promise<ScriptedSm
     let isHanging = false
     let place: 'command' | 'content' | 'AUTH' = 'command'
     let wake: (() => void) | null = null
+    /** Of a content: what was searched for its end already. */
+    let searched: string[] = []
 
     function listen(to: Socket): void {
       socket = to
@@ -141,7 +147,12 @@ export async function startScriptedSmtp(script: Script = {}): Promise<ScriptedSm
     async function act(at: Place): Promise<string> {
       const what = left.get(at)?.shift() ?? usual[at]
       const { say = '', after, piece, finally: ending } = typeof what === 'string' ? { say: what } : what
-      if (after) await sleep(after)
+      if (after) {
+        await new Promise<void>((resolve) => {
+          if (socket.closed) resolve()
+          socket.once('close', () => resolve())
+        })
+      }
       const bytes = Buffer.from(say === '' ? '' : `${say.replaceAll('\n', '\r\n')}\r\n`)
       for (let from = 0; from < bytes.length; from += piece ?? bytes.length) {
         socket.write(bytes.subarray(from, from + (piece ?? bytes.length)))
@@ -163,15 +174,22 @@ export async function startScriptedSmtp(script: Script = {}): Promise<ScriptedSm
           await act('inside')
           continue
         }
-        const end = input.startsWith('.\r\n') ? 3 : input.indexOf('\r\n.\r\n') + 5
-        if (end > 4 || input.startsWith('.\r\n')) {
-          const content = input.slice(0, end)
+        const isEmpty = searched.length === 0 && input.startsWith('.\r\n')
+        const end = isEmpty ? 3 : input.indexOf('\r\n.\r\n') + 5
+        if (end > 4 || isEmpty) {
+          const content = searched.join('') + input.slice(0, end)
           smtp.contents.push(content)
+          searched = []
           input = input.slice(end)
           place = 'command'
           wasInside = false
           if (!/^[45]/.test(await act('content'))) smtp.taken.push(content)
           continue
+        }
+        // Searched once only: contents of many megabytes come in hundreds of pieces.
+        if (input.length > 4) {
+          searched.push(input.slice(0, -4))
+          input = input.slice(-4)
         }
       } else if (input.includes('\r\n')) {
         const line = input.slice(0, input.indexOf('\r\n'))

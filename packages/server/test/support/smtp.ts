@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { SMTPServer } from 'smtp-server'
+import { until } from './until.ts'
 
 /** A message as the sink received it. */
 export interface ReceivedMessage {
@@ -35,7 +35,7 @@ export interface SmtpSink {
   /** Accepts everything again. */
   accept(): void
   /** Waits until so many messages have come in all, and returns them. */
-  waitFor(count: number, withinMilliseconds?: number): Promise<ReceivedMessage[]>
+  waitFor(count: number): Promise<ReceivedMessage[]>
   close(): Promise<void>
 }
 
@@ -90,12 +90,11 @@ export async function startSmtpSink(options: { port?: number } = {}): Promise<Sm
     accept() {
       refusals = []
     },
-    async waitFor(count, within = 10_000) {
-      const deadline = Date.now() + within
-      while (messages.length < count) {
-        if (Date.now() > deadline) throw new Error(`${messages.length} of ${count} messages came within ${within} ms`)
-        await sleep(10)
-      }
+    async waitFor(count) {
+      await until(
+        () => `${messages.length} of ${count} messages came`,
+        () => messages.length >= count,
+      )
       return messages
     },
     close: () => new Promise((resolve) => server.close(() => resolve())),

@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { createActivityLoop } from '../../src/activity/loop.ts'
 import type { MessageEventTable } from '../../src/activity/tables.ts'
@@ -11,6 +10,7 @@ import { openPages } from '../pages/support.ts'
 import { freePort } from '../support/fairlead.ts'
 import { type ReadMail, readMail } from '../support/mail.ts'
 import { startSmtpSink } from '../support/smtp.ts'
+import { until } from '../support/until.ts'
 
 /** How a person's browser introduces itself. */
 export const PERSON = {
@@ -64,14 +64,17 @@ export async function openTracking() {
     const one = outcome.ok ? outcome.sends[0] : undefined
     if (!one?.ok) throw new Error(JSON.stringify(outcome))
     const { messageId } = one
-    for (let waited = 0; ; waited += 10) {
-      const { rows } = await sql<{ state: string; profile_id: number; reply: string | null }>`
-        select state, profile_id, reply from message where id = ${messageId}`.execute(db)
-      const raw = sink.messages.find(({ raw }) => raw.includes(services.sends.sendIdOf(messageId)))
-      if (rows[0]?.state === 'sent' && raw) return mailed(messageId, rows[0].profile_id, await readMail(raw))
-      if (waited > 10_000) throw new Error(JSON.stringify(rows))
-      await sleep(10)
-    }
+    let last = ''
+    return until(
+      () => `message ${messageId} is sent; it is ${last}`,
+      async () => {
+        const { rows } = await sql<{ state: string; profile_id: number; reply: string | null }>`
+          select state, profile_id, reply from message where id = ${messageId}`.execute(db)
+        last = `${rows[0]?.state}, ${rows[0]?.reply}`
+        const raw = sink.messages.find(({ raw }) => raw.includes(services.sends.sendIdOf(messageId)))
+        return rows[0]?.state === 'sent' && raw && mailed(messageId, rows[0].profile_id, await readMail(raw))
+      },
+    )
   }
 
   function mailed(messageId: number, profileId: number, read: ReadMail): Mailed {
@@ -79,16 +82,32 @@ export async function openTracking() {
     return { ...read, messageId, profileId, pixel, link: (number) => read.links[number]! }
   }
 
-  /** Events of a message, once there are so many; with none expected, after long enough for any to be written. */
+  async function seen(messageId: number): Promise<MessageEventTable[]> {
+    const { rows } = await sql<MessageEventTable>`
+      select * from message_event where message_id = ${messageId} order by id`.execute(db)
+    return rows
+  }
+
+  /**
+   * Events of a message, once there are so many. With none expected, once another message's that was seen afterwards is
+   * written: events are written in their order.
+   */
   async function events(messageId: number, count: number): Promise<MessageEventTable[]> {
-    for (let waited = 0; ; waited += 20) {
-      const { rows } = await sql<MessageEventTable>`
-        select * from message_event where message_id = ${messageId} order by id`.execute(db)
-      if (rows.length > count) throw new Error(JSON.stringify(rows))
-      if (count > 0 ? rows.length === count : waited >= 800) return rows
-      if (waited > 5_000) throw new Error(`${rows.length} of ${count} events`)
-      await sleep(20)
+    if (count === 0) {
+      const later = await mail(`later${Math.random()}@example.com`, { content_html: '<p>Hi</p>' })
+      await fetch(later.pixel!)
+      await events(later.messageId, 1)
     }
+    let rows: MessageEventTable[] = []
+    await until(
+      () => `${rows.length} of ${count} events are written`,
+      async () => {
+        rows = await seen(messageId)
+        return rows.length >= count
+      },
+    )
+    if (rows.length > count) throw new Error(`${rows.length} events, not ${count}: ${rows.map(({ type }) => type)}`)
+    return rows
   }
 
   return {

@@ -2,7 +2,7 @@ import type { CallExpr, Expr } from '../ast.ts'
 import { CompileError } from '../errors.ts'
 import type { Arg, Definition } from '../functions/definition.ts'
 import { FUNCTIONS } from '../functions/index.ts'
-import { callLambda, type Run } from '../run.ts'
+import { callLambda, type Run, setKey, weigh } from '../run.ts'
 import { nearest } from '../suggest.ts'
 import { hasTaint } from '../text.ts'
 import { fromHost, isObject, keysOf, Lambda, member, ObjectMap, Tainted, type Value } from '../values.ts'
@@ -80,6 +80,7 @@ function variableCall(builder: Builder, expr: CallExpr, args: Evaluate[], otherw
   return (run) => {
     const value = variable(run)
     if (!(value instanceof Lambda)) return otherwise(run)
+    run.burn(args.length * 4)
     const given = args.map((arg) => arg(run))
     run.at = at
     return callLambda(run, value, given)
@@ -93,6 +94,7 @@ export function apply(builder: Builder, expr: Extract<Expr, { type: 'apply' }>):
   const { at } = expr
   return (run) => {
     const value = callee(run)
+    run.burn(args.length * 4)
     const given = args.map((arg) => arg(run))
     if (!(value instanceof Lambda)) return null
     run.at = at
@@ -114,6 +116,7 @@ function functionCall(builder: Builder, definition: Definition, args: Evaluate[]
       return (run) => {
         const x = a(run)
         run.at = at
+        weigh(run, x)
         return f(run, x, undefined, undefined, undefined, undefined, undefined)
       }
     case 2:
@@ -121,6 +124,8 @@ function functionCall(builder: Builder, definition: Definition, args: Evaluate[]
         const x = a(run)
         const y = b(run)
         run.at = at
+        weigh(run, x)
+        weigh(run, y)
         return f(run, x, y, undefined, undefined, undefined, undefined)
       }
     case 3:
@@ -129,24 +134,35 @@ function functionCall(builder: Builder, definition: Definition, args: Evaluate[]
         const y = b(run)
         const z = c(run)
         run.at = at
+        weigh(run, x)
+        weigh(run, y)
+        weigh(run, z)
         return f(run, x, y, z, undefined, undefined, undefined)
       }
     default:
       return (run) => {
-        const given: Arg[] = args.map((arg) => arg(run))
+        const given = all(run, args)
         run.at = at
         return f(run, given[0], given[1], given[2], given[3], given[4], given[5])
       }
   }
 }
 
+/** All arguments, those that nobody reads as well. */
+function all(run: Run, args: readonly Evaluate[]): Arg[] {
+  run.burn(args.length * 4)
+  const given = args.map((arg) => arg(run))
+  for (let i = 0; i < 6 && i < given.length; i++) weigh(run, given[i])
+  return given
+}
+
 /** On hosted pages: what a function makes of visitors' text is visitors' text. */
 function taintedCall(definition: Definition, args: Evaluate[], at: number): Evaluate {
   return (run) => {
-    const given: Arg[] = args.map((arg) => arg(run))
+    const given = all(run, args)
     run.at = at
     const result = definition.call(run, given[0], given[1], given[2], given[3], given[4], given[5])
-    return given.some((arg) => hasTaint(arg)) ? tainted(run, result) : result
+    return given.some((arg) => hasTaint(run, arg)) ? tainted(run, result) : result
   }
 }
 
@@ -156,6 +172,10 @@ function tainted(run: Run, value: Value): Value {
   if (!isObject(value)) return value
   const map = new ObjectMap()
   map.taintedKeys = true
-  for (const key of keysOf(value)) map.set(key, tainted(run, member(value, key)))
+  for (const key of keysOf(value)) {
+    run.spend(1)
+    run.tick()
+    setKey(run, map, key, tainted(run, member(value, key)))
+  }
   return map
 }

@@ -1,6 +1,6 @@
 import type { AssignExpr, BinaryExpr, BinaryOp, Expr, Target } from '../ast.ts'
 import { add, arithmetic, binary, equal, related } from '../operators.ts'
-import type { Run } from '../run.ts'
+import { type Run, setKey } from '../run.ts'
 import {
   element,
   Frame,
@@ -43,7 +43,10 @@ export function evaluator(builder: Builder, expr: Expr): Evaluate {
       return apply(builder, expr)
     case 'list': {
       const items = expr.items.map((item) => evaluator(builder, item))
-      return (run) => run.madeList(items.map((item) => item(run)))
+      return (run) => {
+        run.burn(items.length * 4)
+        return run.madeList(items.map((item) => item(run)))
+      }
     }
     case 'object':
       return object(builder, expr)
@@ -137,8 +140,8 @@ function object(builder: Builder, expr: Extract<Expr, { type: 'object' }>): Eval
   const entries = expr.entries.map(({ key, value }) => [key, evaluator(builder, value)] as const)
   return (run) => {
     const map = new ObjectMap()
-    for (const [key, value] of entries) map.set(key, value(run))
     run.spend(entries.length)
+    for (const [key, value] of entries) setKey(run, map, key, value(run))
     return map
   }
 }
@@ -178,6 +181,7 @@ function binaryChain(builder: Builder, expr: BinaryExpr): Evaluate {
   const { at } = expr
   const steps = expr.rest.map(({ op, right }) => ({ op, right: evaluator(builder, right) }))
   return (run) => {
+    if (steps.length > 16) run.burn(steps.length * 8)
     let value = first(run)
     for (const { op, right } of steps) {
       const operand = right(run)
@@ -224,6 +228,7 @@ function logic(builder: Builder, expr: Extract<Expr, { type: 'logic' }>): Evalua
     }
   }
   return (run) => {
+    if (operands.length > 16) run.burn(operands.length * 4)
     for (const operand of operands) {
       const value = operand(run)
       if (truthy(value) === stopsAt) return value
@@ -314,6 +319,6 @@ function store(run: Run, into: Value, key: Value, value: Value): void {
     run.unlocked(into)
     if (key instanceof Tainted) into.taintedKeys = true
     run.spend(1)
-    into.set(keyText(key), value)
+    setKey(run, into, keyText(key), value)
   }
 }

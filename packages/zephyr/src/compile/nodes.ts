@@ -3,6 +3,7 @@ import { CompileError, Failure } from '../errors.ts'
 import { showOnPage } from '../escape.ts'
 import type { Env, LinkSource } from '../host.ts'
 import { equal } from '../operators.ts'
+import { inPieces } from '../pieces.ts'
 import { BREAK, CONTINUE, NO_SIGNAL, type Run } from '../run.ts'
 import { Cursor } from '../source.ts'
 import { show } from '../text.ts'
@@ -11,6 +12,8 @@ import type { Builder, Emit } from './builder.ts'
 import { evaluator } from './expressions.ts'
 
 const NOTHING: Emit = () => ''
+/** What has more parts than these accounts for them: a long template may be the body of a loop. */
+const WIDE = 16
 
 /** Turns a piece of template into a function of the rendering. */
 export function emitter(builder: Builder, nodes: readonly Node[]): Emit {
@@ -67,7 +70,9 @@ function sequence(parts: (string | Emit)[]): Emit {
     if (head === '' && tail === '') return only
     return (run) => head + only(run) + tail
   }
+  const wide = count > WIDE ? count * 8 : 0
   return (run) => {
+    run.burn(wide)
     let out = head
     for (let i = 0; i < count; i++) out += emits[i]!(run) + tails[i]!
     return out
@@ -78,6 +83,7 @@ function sequence(parts: (string | Emit)[]): Emit {
 function jumpingSequence(parts: (string | Emit)[]): Emit {
   return (run) => {
     let out = ''
+    if (parts.length > WIDE) run.burn(parts.length * 8)
     for (const part of parts) {
       if (typeof part === 'string') out += part
       else {
@@ -137,7 +143,7 @@ function print(builder: Builder, node: Extract<Node, { type: 'print' }>): string
       return showOnPage(run, result, place)
     }
   }
-  if (builder.defuses) return (run) => show(run, value(run)).replaceAll('{', "{{'{'}}")
+  if (builder.defuses) return (run) => inPieces(run, show(run, value(run)), (piece) => piece.replaceAll('{', "{{'{'}}"))
   return (run) => {
     const result = value(run)
     if (typeof result === 'string') return result
@@ -157,6 +163,7 @@ function ifNode(builder: Builder, node: IfNode): Emit {
     return (run) => (truthy(first.test(run)) ? first.emit(run) : second.emit(run))
   }
   return (run) => {
+    if (branches.length > WIDE) run.burn(branches.length * 8)
     for (const { test, emit } of branches) if (truthy(test(run))) return emit(run)
     return ''
   }
@@ -180,6 +187,7 @@ function foreach(builder: Builder, node: Extract<Node, { type: 'foreach' }>): Em
     loops.push(collection)
     let out = ''
     const keys = isList ? null : keysOf(collection)
+    if (keys !== null) run.burn(keys.length * 8)
     const count = isList ? collection.length : keys!.length
     const tainted = collection instanceof ObjectMap && collection.taintedKeys
     for (let i = 0; i < count; i++) {
@@ -189,6 +197,7 @@ function foreach(builder: Builder, node: Extract<Node, { type: 'foreach' }>): Em
         if (key !== -1) vars[key] = i
       } else {
         const name = keys![i]!
+        if (name.length > 256) run.burn(name.length * 8)
         vars[value] = member(collection, name)
         if (key !== -1) vars[key] = tainted ? new Tainted(name) : name
       }
@@ -218,6 +227,7 @@ function switchNode(builder: Builder, node: SwitchNode): Emit {
   const cases = casesOf(builder, node)
   return (run) => {
     const value = subject(run)
+    if (cases.length > WIDE) run.burn(cases.length * 8)
     for (const { test, emit } of cases) if (equal(run, value, test(run))) return emit(run)
     return ''
   }
@@ -229,6 +239,7 @@ function selectNode(builder: Builder, node: SwitchNode): Emit {
   return (run) => {
     let best: Emit = NOTHING
     let highest = Number.NEGATIVE_INFINITY
+    if (cases.length > WIDE) run.burn(cases.length * 8)
     for (const { test, emit } of cases) {
       const n = toNumberOr(test(run), 0)
       if (n > highest) {

@@ -30,7 +30,8 @@ const LONGEST = 500
 const compiled = new Map<string, readonly Field[]>()
 
 /** Formats a moment with a `java.text.SimpleDateFormat` pattern; names are English. */
-export function formatDate(pattern: string, moment: Moment, timeZone: string): string {
+export function formatDate(whole: string, moment: Moment, timeZone: string): string {
+  const pattern = whole.slice(0, LONGEST)
   let fields = compiled.get(pattern)
   if (fields === undefined) {
     fields = compile(pattern)
@@ -42,8 +43,7 @@ export function formatDate(pattern: string, moment: Moment, timeZone: string): s
   return out
 }
 
-function compile(whole: string): Field[] {
-  const pattern = whole.slice(0, LONGEST)
+function compile(pattern: string): Field[] {
   const fields: Field[] = []
   let i = 0
   while (i < pattern.length) {

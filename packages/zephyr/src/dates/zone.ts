@@ -124,6 +124,17 @@ const names = new Map<string, Intl.DateTimeFormat>()
 
 /** Name of the zone at a moment: `EST`, or `Eastern Standard Time`. */
 export function zoneName(at: number, timeZone: string, long: boolean): string {
+  const quarter = Math.floor(at / QUARTER)
+  if (last.quarter === quarter && last.timeZone === timeZone && last.long === long) return last.name
+  const name = namedAt(at, timeZone, long)
+  last = { quarter, timeZone, long, name }
+  return name
+}
+
+/** The name that was asked for last: a pattern may want it many times. */
+let last = { quarter: Number.NaN, timeZone: '', long: false, name: '' }
+
+function namedAt(at: number, timeZone: string, long: boolean): string {
   const zone = isTimeZone(timeZone) ? timeZone : 'UTC'
   const first = nameIn('en-US', at, zone, long)
   if (long || !/^GMT[+-]/.test(first)) return first

@@ -16,6 +16,8 @@ function date(run: Run, format: Arg, timestamp: Arg): Value {
   const pattern = format === undefined || format === null || format === '' ? DEFAULT_FORMAT : show(run, format)
   const seconds = timestamp === undefined ? (run.env.sendTime ?? nowOf(run)) : secondsOf(run, timestamp)
   if (seconds === null) return ''
+  // Names of zones and of days take their time.
+  run.burn(4096)
   const zone = run.env.timeZone ?? 'UTC'
   const moment = momentAt(Math.round(seconds * 1000), zone)
   return moment === null ? '' : formatDate(pattern, moment, zone)
@@ -27,6 +29,7 @@ function secondsOf(run: Run, value: Value): number | null {
   const n = toNumber(value)
   if (!Number.isNaN(n)) return n
   if (typeName(value) !== 'string') return null
+  run.burn(4096)
   return readTime(show(run, value), nowOf(run), run.env.timeZone ?? 'UTC')
 }
 
@@ -38,6 +41,7 @@ function time(run: Run, text: Arg, base: Arg): Value {
   const type = typeName(text)
   if (type === 'number') return toNumber(text)
   run.spend(200)
+  run.burn(4096)
   return type === 'string' ? readTime(show(run, text), from, zone) : null
 }
 

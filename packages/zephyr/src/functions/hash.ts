@@ -1,13 +1,19 @@
 /** MD5 (RFC 1321), SHA-1 and SHA-256 (FIPS 180-4) of a text's UTF-8 bytes as lower-case hex digits. */
 
+/** Told how much was done; throws when it was enough. */
+type Worked = (amount: number) => void
+
 const encoder = new TextEncoder()
 
 /** The message as 32-bit words with padding and length, little or big endian. */
-function blocks(text: string, bigEndian: boolean): Uint32Array {
+function blocks(text: string, bigEndian: boolean, worked: Worked): Uint32Array {
   const bytes = encoder.encode(text)
   const words = new Uint32Array((((bytes.length + 8) >>> 6) + 1) * 16)
   const shift = (i: number) => (bigEndian ? 24 - (i & 3) * 8 : (i & 3) * 8)
-  for (let i = 0; i < bytes.length; i++) words[i >> 2]! |= bytes[i]! << shift(i)
+  for (let i = 0; i < bytes.length; i++) {
+    if ((i & 4095) === 0) worked(4096)
+    words[i >> 2]! |= bytes[i]! << shift(i)
+  }
   words[bytes.length >> 2]! |= 0x80 << shift(bytes.length)
   const low = (bytes.length << 3) >>> 0
   const high = Math.floor(bytes.length / 0x20000000)
@@ -34,10 +40,11 @@ function hex(words: readonly number[], bigEndian: boolean): string {
 const MD5_SHIFTS = [7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21]
 const MD5_SINES = Array.from({ length: 64 }, (_, i) => Math.floor(Math.abs(Math.sin(i + 1)) * 4294967296) | 0)
 
-export function md5(text: string): string {
-  const m = blocks(text, false)
+export function md5(text: string, worked: Worked): string {
+  const m = blocks(text, false, worked)
   let [a0, b0, c0, d0] = [0x67452301, 0xefcdab89 | 0, 0x98badcfe | 0, 0x10325476]
   for (let o = 0; o < m.length; o += 16) {
+    worked(256)
     let [a, b, c, d] = [a0, b0, c0, d0]
     for (let i = 0; i < 64; i++) {
       const round = i >> 4
@@ -58,11 +65,12 @@ export function md5(text: string): string {
   return hex([a0, b0, c0, d0], false)
 }
 
-export function sha1(text: string): string {
-  const m = blocks(text, true)
+export function sha1(text: string, worked: Worked): string {
+  const m = blocks(text, true, worked)
   const h = [0x67452301, 0xefcdab89 | 0, 0x98badcfe | 0, 0x10325476, 0xc3d2e1f0 | 0]
   const w = new Int32Array(80)
   for (let o = 0; o < m.length; o += 16) {
+    worked(256)
     for (let i = 0; i < 80; i++) w[i] = i < 16 ? m[o + i]! : rotate(w[i - 3]! ^ w[i - 8]! ^ w[i - 14]! ^ w[i - 16]!, 1)
     let [a, b, c, d, e] = h as [number, number, number, number, number]
     for (let i = 0; i < 80; i++) {
@@ -96,11 +104,12 @@ const fraction = (x: number) => ((x - Math.floor(x)) * 4294967296) | 0
 const SHA256_START = PRIMES.slice(0, 8).map((p) => fraction(Math.sqrt(p)))
 const SHA256_ROUND = PRIMES.map((p) => fraction(Math.cbrt(p)))
 
-export function sha256(text: string): string {
-  const m = blocks(text, true)
+export function sha256(text: string, worked: Worked): string {
+  const m = blocks(text, true, worked)
   const state = [...SHA256_START]
   const w = new Int32Array(64)
   for (let o = 0; o < m.length; o += 16) {
+    worked(256)
     for (let i = 0; i < 64; i++) {
       if (i < 16) {
         w[i] = m[o + i]!

@@ -1,6 +1,7 @@
 import { compareText, equal, related } from '../operators.ts'
-import { callLambda, type Run } from '../run.ts'
+import { callLambda, type Run, setKey } from '../run.ts'
 import { hasTaint, show } from '../text.ts'
+import { LONGEST_KEY, TextSet } from '../text-set.ts'
 import {
   fromHost,
   isObject,
@@ -29,7 +30,8 @@ export function sliceList(run: Run, list: Value[], offset: number, length: numbe
 }
 
 function nameOf(run: Run, value: Arg): string {
-  return typeof value === 'string' ? value : value instanceof Tainted ? show(run, value) : ''
+  const name = typeof value === 'string' ? value : value instanceof Tainted ? show(run, value) : ''
+  return name.length > LONGEST_KEY ? '' : name
 }
 
 function set(run: Run, name: Arg, value: Arg): Value {
@@ -139,44 +141,54 @@ function filterContent(run: Run, input: Arg, lambda: Arg): Value {
   const pinned: [number, Value][] = []
   const kept: Value[] = []
   for (const [i, item] of items.entries()) {
+    run.tick()
     if (truthy(member(item, 'pinned'))) pinned.push([i, item])
     else if (truthy(each(run, lambda, item))) kept.push(item)
   }
-  for (const [i, item] of pinned) kept.splice(Math.min(i, kept.length), 0, item)
-  return run.madeList(kept)
+  const list: Value[] = []
+  let next = 0
+  for (const item of kept) {
+    while (next < pinned.length && pinned[next]![0] === list.length) list.push(pinned[next++]![1])
+    list.push(item)
+  }
+  for (; next < pinned.length; next++) list.push(pinned[next]![1])
+  return run.madeList(list)
 }
 
-/** A dotted path such as `vars.item_id`, one own property after the other. */
-export function path(item: Value, dotted: string): Value {
-  let value: Value = item
-  for (const key of dotted.split('.')) value = member(value, key)
-  return value
+/** Deeper paths lead to nothing. */
+const DEEPEST_PATH = 100
+
+/** A dotted path such as `vars.item_id`: gives what it leads to, one own property after the other. */
+function pathReader(run: Run, dotted: string): (item: Value) => Value {
+  const keys = dotted.length > LONGEST_KEY ? [] : dotted.split('.')
+  if (keys.length === 0 || keys.length > DEEPEST_PATH) return () => null
+  return (item) => {
+    run.tick()
+    let value: Value = item
+    for (const key of keys) value = member(value, key)
+    return value
+  }
 }
 
 function dedupe(run: Run, input: Arg, field: Arg): Value {
   const name = field === undefined || field === null ? 'url' : show(run, field)
-  const seen = new Set<string>()
+  const seen = new TextSet(run)
+  const at = pathReader(run, name)
   const kept = toList(input)
     .map(fromHost)
     .filter((item) => {
       run.tick()
-      const value = isObject(item) ? path(item, name) : item
+      const value = isObject(item) ? at(item) : item
       // Without the field there is nothing to compare by.
-      if (value === null) return isObject(item) || !twice(seen, 'null')
-      return !twice(seen, `=${show(run, value)}`)
+      if (value === null) return isObject(item) || seen.add('null')
+      return seen.add(`=${show(run, value)}`)
     })
   return run.madeList(kept)
 }
 
-function twice(seen: Set<string>, key: string): boolean {
-  if (seen.has(key)) return true
-  seen.add(key)
-  return false
-}
-
 function intersect(run: Run, a: Arg, b: Arg): Value {
   const right = toList(b).map(fromHost)
-  const texts = right.every((item) => typeof item === 'string') ? new Set(right) : null
+  const texts = right.every((item) => typeof item === 'string') ? setOf(run, right as string[]) : null
   const kept = toList(a)
     .map(fromHost)
     .filter((item) => {
@@ -188,24 +200,41 @@ function intersect(run: Run, a: Arg, b: Arg): Value {
   return run.madeList(kept)
 }
 
+function setOf(run: Run, texts: Iterable<string>): TextSet {
+  const set = new TextSet(run)
+  for (const text of texts) {
+    run.tick()
+    set.add(text)
+  }
+  return set
+}
+
 function contentIntersect(run: Run, a: Arg, b: Arg): Value {
-  const urls = new Set(toList(b).map((item) => show(run, member(fromHost(item), 'url'))))
-  urls.delete('')
-  return run.madeList(toList(a).filter((item) => urls.has(show(run, member(fromHost(item), 'url')))))
+  const urlOf = (item: Value) => {
+    run.tick()
+    return show(run, member(fromHost(item), 'url'))
+  }
+  const urls = new TextSet(run)
+  for (const item of toList(b)) urls.add(urlOf(item))
+  const kept = toList(a).filter((item) => {
+    const url = urlOf(item)
+    return url !== '' && urls.has(url)
+  })
+  return run.madeList(kept)
 }
 
 function bucketList(run: Run, input: Arg, by: Arg): Value {
   const buckets = new ObjectMap()
-  const field = by instanceof Lambda ? '' : show(run, by)
+  const at = by instanceof Lambda ? null : pathReader(run, show(run, by))
   for (const raw of toList(input)) {
     const item = fromHost(raw)
-    const key = by instanceof Lambda ? each(run, by, item) : path(item, field)
+    const key = at === null ? each(run, by, item) : at(item)
     if (key === null) continue
     const name = show(run, key)
-    if (run.tainting && hasTaint(key)) buckets.taintedKeys = true
-    const bucket = buckets.get(name)
+    if (run.tainting && hasTaint(run, key)) buckets.taintedKeys = true
+    const bucket = name.length > LONGEST_KEY ? null : buckets.get(name)
     if (Array.isArray(bucket)) bucket.push(item)
-    else buckets.set(name, [item])
+    else setKey(run, buckets, name, [item])
   }
   return buckets
 }
@@ -218,18 +247,20 @@ function keys(run: Run, x: Arg): Value {
 
 /** The library's own answer when the caller has none: by the orders on the profile. */
 export function purchased(run: Run, items: Value[], bought: boolean, days: number, now: number): Value[] {
-  const urls = new Set<string>()
-  const ids = new Set<string>()
+  const urls = new TextSet(run)
+  const ids = new TextSet(run)
+  const put = (set: TextSet, text: string) => text !== '' && set.add(text)
   for (const order of toList(member(run.readByName('profile'), 'purchases'))) {
+    run.tick()
     if (days > 0 && !related(run, '>=', member(fromHost(order), 'time'), now - days * 86_400)) continue
     for (const item of toList(member(fromHost(order), 'items'))) {
-      urls.add(show(run, member(fromHost(item), 'url')))
-      ids.add(show(run, member(fromHost(item), 'id')))
+      run.tick()
+      put(urls, show(run, member(fromHost(item), 'url')))
+      put(ids, show(run, member(fromHost(item), 'id')))
     }
   }
-  urls.delete('')
-  ids.delete('')
   return items.filter((item) => {
+    run.tick()
     const url = show(run, member(item, 'url'))
     const sku = member(item, 'sku') ?? member(item, 'id')
     return (urls.has(url) || ids.has(show(run, sku))) === bought

@@ -1,3 +1,8 @@
+import { endOfPiece, PIECE } from '../pieces.ts'
+
+/** Told how much was read, in UTF-16 units; throws when it was enough. */
+type Worked = (amount: number) => void
+
 const NAMED: Readonly<Record<string, string>> = {
   amp: '&',
   lt: '<',
@@ -48,14 +53,19 @@ interface Reader {
 }
 
 /** Cuts markup into text and tags; comments and declarations vanish. Linear, whatever it is given. */
-function scan(html: string, reader: Reader): void {
+function scan(html: string, reader: Reader, worked: Worked): void {
   const tags = new Finder(html, '<')
   const comments = new Finder(html, '-->')
   const ends = new TagEnds(html)
   let i = 0
   while (i < html.length) {
     const open = tags.next(i)
-    if (open > i) reader.text(html.slice(i, open))
+    for (let from = i; from < open; ) {
+      const to = open - from <= PIECE ? open : endOfPiece(html, from)
+      worked(64 + (to - from) * 8)
+      reader.text(html.slice(from, to))
+      from = to
+    }
     if (open >= html.length) return
     const closing = html.charCodeAt(open + 1) === 47
     const start = closing ? open + 2 : open + 1
@@ -64,6 +74,7 @@ function scan(html: string, reader: Reader): void {
       let name = start + 1
       while (isNamePart(html.charCodeAt(name))) name++
       const end = ends.next(name)
+      worked(64 + (end - start) * 8)
       reader.tag(html.slice(start, name).toLowerCase(), closing, html.slice(name, end))
       i = end + 1
     } else if (html.startsWith('<!--', open)) i = comments.next(open + 4) + 3
@@ -134,14 +145,15 @@ class TagEnds {
 }
 
 /** Removes tags and comments, leaves character references. */
-export function stripTags(html: string): string {
+export function stripTags(html: string, worked: Worked): string {
   let out = ''
-  scan(html, {
+  const reader: Reader = {
     text(text) {
       out += text
     },
     tag() {},
-  })
+  }
+  scan(html, reader, worked)
   return out
 }
 
@@ -176,9 +188,9 @@ const LINES: ReadonlyMap<string, number> = new Map([
 ])
 
 /** Readable plain text of a page: links as `label <url>`, list items with a dash, blocks on lines of their own. */
-export function plainText(html: string): string {
+export function plainText(html: string, worked: Worked = () => {}): string {
   const writer = new TextWriter()
-  scan(html, writer)
+  scan(html, writer, worked)
   return writer.lines.toString()
 }
 

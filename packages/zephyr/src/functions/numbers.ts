@@ -13,7 +13,7 @@ function number(run: Run, x: Arg, precision: Arg): Value {
   if (!isPattern) return withCommas(n, Math.max(0, Math.min(20, toInteger(precision, 0))))
   const pattern = decimalPattern(show(run, precision))
   const text = pattern === null ? withCommas(n, 0) : formatDecimal(n, pattern)
-  return run.tainting && hasTaint(precision) ? new Tainted(text) : text
+  return run.tainting && hasTaint(run, precision) ? new Tainted(text) : text
 }
 
 function compare(run: Run, a: Arg, b: Arg): Value {
@@ -50,7 +50,7 @@ function distance(run: Run, lat1: Arg, lon1: Arg, lat2: Arg, lon2: Arg, units: A
   const a = radians(lat1)
   const b = radians(lat2)
   const h = Math.sin((b - a) / 2) ** 2 + Math.cos(a) * Math.cos(b) * Math.sin((radians(lon2) - radians(lon1)) / 2) ** 2
-  const radius = show(run, units).toLowerCase().startsWith('k') ? EARTH_KILOMETRES : EARTH_MILES
+  const radius = show(run, units).slice(0, 1).toLowerCase() === 'k' ? EARTH_KILOMETRES : EARTH_MILES
   return finite(2 * radius * Math.asin(Math.min(1, Math.sqrt(h))))
 }
 

@@ -1,5 +1,5 @@
 import { Failure } from '../errors.ts'
-import type { Host, SignupRequest } from '../host.ts'
+import type { Host, SendRequest, SignupRequest } from '../host.ts'
 import type { Run } from '../run.ts'
 import { show } from '../text.ts'
 import {
@@ -48,8 +48,8 @@ function answer(run: Run, value: unknown): Value {
   return run.adopt(fromHost(value), false)
 }
 
-function options(value: Arg): Record<string, unknown> {
-  return value !== undefined && isObject(value) ? (toHost(value) as Record<string, unknown>) : {}
+function options(run: Run, value: Arg): Record<string, unknown> {
+  return value !== undefined && isObject(value) ? (toHost(run, value) as Record<string, unknown>) : {}
 }
 
 function signupRequest(run: Run, lists: Arg, page: Arg): SignupRequest {
@@ -63,15 +63,38 @@ function signupRequest(run: Run, lists: Arg, page: Arg): SignupRequest {
 
 function listNames(run: Run, lists: Value): string[] {
   if (!truthy(lists)) return []
-  if (Array.isArray(lists)) return lists.map((item) => show(run, fromHost(item))).filter((name) => name.trim() !== '')
-  if (isObject(lists) && !(lists instanceof Labelled)) return keysOf(lists).filter((key) => truthy(member(lists, key)))
+  if (Array.isArray(lists)) {
+    const names = lists.map((item) => {
+      run.tick()
+      return show(run, fromHost(item))
+    })
+    return names.filter((name) => name.trim() !== '')
+  }
+  if (isObject(lists) && !(lists instanceof Labelled)) {
+    const names = keysOf(lists)
+    run.burn(names.length * 16)
+    return names.filter((key) => truthy(member(lists, key)))
+  }
   const name = show(run, lists)
   return name.trim() === '' ? [] : [name]
 }
 
+/** More tags than these are not looked at, nor longer ones, in UTF-16 units. */
+const MOST_TAGS = 1000
+const LONGEST_TAG = 1000
+
 function tagsOf(run: Run, value: Arg): string[] {
-  const tags = Array.isArray(value) ? value.map((tag) => show(run, fromHost(tag))) : show(run, value).split(',')
-  return tags.map((tag) => tag.trim()).filter((tag) => tag !== '')
+  const tags = Array.isArray(value) ? value.slice(0, MOST_TAGS).map((tag) => show(run, fromHost(tag))) : cut(run, value)
+  return tags
+    .filter((tag) => tag.length <= LONGEST_TAG)
+    .map((tag) => tag.trim())
+    .filter((tag) => tag !== '')
+}
+
+function cut(run: Run, value: Arg): string[] {
+  const text = show(run, value).slice(0, MOST_TAGS * LONGEST_TAG)
+  run.burn(text.length)
+  return text.split(',', MOST_TAGS)
 }
 
 /** Interest in one tag: what the template set for this message, else what the caller knows. */
@@ -82,12 +105,7 @@ function interestIn(run: Run, tag: string): number {
 }
 
 function horizonInterest(run: Run, tags: Arg): Value {
-  return Math.max(
-    0,
-    ...tagsOf(run, tags)
-      .slice(0, 1000)
-      .map((tag) => interestIn(run, tag)),
-  )
+  return Math.max(0, ...tagsOf(run, tags).map((tag) => interestIn(run, tag)))
 }
 
 function horizonCount(run: Run, tags: Arg): Value {
@@ -108,15 +126,16 @@ function setInterest(run: Run, tags: Arg, score: Arg, onlyIncrease: Arg): Value 
 /** The items of most interest: interest of the best tag times the item's weight, ties in given order. */
 function horizonSelect(run: Run, list: Arg, quantity: Arg, _engine: Arg, filterTags: Arg): Value {
   const wanted = new Set(tagsOf(run, filterTags))
-  const scored = toList(list)
-    .map(fromHost)
-    .map((item) => {
-      run.round()
-      const tags = tagsOf(run, member(item, 'tags'))
-      const weight = toNumberOr(member(item, 'weight'), 1)
-      return { item, tags, score: Math.max(0, ...tags.map((tag) => interestIn(run, tag))) * weight }
-    })
-    .filter(({ tags }) => wanted.size === 0 || tags.some((tag) => wanted.has(tag)))
+  const scored: { item: Value; score: number }[] = []
+  for (const raw of toList(list)) {
+    run.round()
+    const item = fromHost(raw)
+    const tags = tagsOf(run, member(item, 'tags'))
+    run.burn(tags.length * 16)
+    if (wanted.size > 0 && !tags.some((tag) => wanted.has(tag))) continue
+    const weight = toNumberOr(member(item, 'weight'), 1)
+    scored.push({ item, score: Math.max(0, ...tags.map((tag) => interestIn(run, tag))) * weight })
+  }
   const chosen = scored.sort((a, b) => b.score - a.score).slice(0, Math.max(0, toInteger(quantity, 0)))
   return run.madeList(chosen.map(({ item }) => item))
 }
@@ -131,6 +150,8 @@ function promotion(run: Run): Value {
 
 function socialShare(run: Run, mode: Arg, url: Arg, description: Arg, media: Arg): Value {
   const args = [show(run, mode), show(run, url), show(run, description), show(run, media)] as const
+  // An address is never so long, and encoding makes nine of one.
+  for (const arg of args) run.long(arg.length * 9)
   if (has(run, 'socialShare')) return ask(run, 'socialShare', (host) => host.socialShare(...args))
   return shareAddress(...args)
 }
@@ -158,7 +179,7 @@ function purchasedItems(run: Run, items: Arg, only: Arg, days: Arg): Value {
   const bought = only === undefined || truthy(only)
   const lookback = toNumberOr(days, 0)
   if (!has(run, 'purchasedItems')) return run.madeList(purchased(run, list, bought, lookback, nowOf(run)))
-  const plain = toHost(list) as unknown[]
+  const plain = toHost(run, list) as unknown[]
   return answer(
     run,
     ask(run, 'purchasedItems', (host) => host.purchasedItems(plain, bought, lookback)),
@@ -166,28 +187,33 @@ function purchasedItems(run: Run, items: Arg, only: Arg, days: Arg): Value {
 }
 
 function apiSend(run: Run, template: Arg, email: Arg, vars: Arg, schedule: Arg, more: Arg, evars: Arg): Value {
-  const object = template !== undefined && isObject(template) ? options(template) : null
-  const given = object ?? {
+  const object = template !== undefined && isObject(template) ? options(run, template) : null
+  const given: Record<string, unknown> = object ?? {
     template: show(run, template),
-    email: toHost(email),
-    vars: toHost(vars),
-    schedule_time: toHost(schedule),
-    options: toHost(more),
-    evars: toHost(evars),
+    email: toHost(run, email),
+    vars: toHost(run, vars),
+    schedule_time: toHost(run, schedule),
+    options: toHost(run, more),
+    evars: toHost(run, evars),
   }
-  const present = Object.entries(given).filter(([, value]) => value !== null && value !== undefined && value !== '')
-  ask(run, 'apiSend', (host) => host.apiSend({ template: '', ...Object.fromEntries(present) }))
+  const names = Object.keys(given).filter((name) => (given[name] ?? '') !== '')
+  run.burn(names.length * 32)
+  // fromEntries defines own properties, so a key such as __proto__ stays a key.
+  const present = Object.fromEntries([['template', ''], ...names.map((name) => [name, given[name]])])
+  ask(run, 'apiSend', (host) => host.apiSend(present as unknown as SendRequest))
   return null
 }
 
 function apiUser(run: Run, fields: Arg, id: Arg): Value {
-  ask(run, 'apiUser', (host) => host.apiUser(options(fields), id === undefined || id === null ? null : show(run, id)))
+  ask(run, 'apiUser', (host) =>
+    host.apiUser(options(run, fields), id === undefined || id === null ? null : show(run, id)),
+  )
   return null
 }
 
 function appendUserVar(run: Run, name: Arg, value: Arg, cap: Arg): Value {
   const most = cap === undefined || cap === null ? null : Math.max(0, toInteger(cap, 0))
-  ask(run, 'appendUserVar', (host) => host.appendUserVar(show(run, name), toHost(value), most))
+  ask(run, 'appendUserVar', (host) => host.appendUserVar(show(run, name), toHost(run, value), most))
   return null
 }
 
@@ -223,7 +249,7 @@ export const platformFunctions: Definition[] = [
     (run, fields) =>
       answer(
         run,
-        ask(run, 'personalize', (host) => host.personalize(options(fields))),
+        ask(run, 'personalize', (host) => host.personalize(options(run, fields))),
       ),
     HOSTED,
   ),
@@ -272,7 +298,7 @@ export const platformFunctions: Definition[] = [
     (run, regions) =>
       answer(
         run,
-        ask(run, 'geoRegion', (host) => host.geoRegion(toHost(toList(regions)) as unknown[])),
+        ask(run, 'geoRegion', (host) => host.geoRegion(toHost(run, toList(regions)) as unknown[])),
       ),
     { ...HOSTED, strict: true },
   ),
@@ -284,7 +310,7 @@ export const platformFunctions: Definition[] = [
     'api_event(object)',
     1,
     (run, event) => {
-      ask(run, 'apiEvent', (host) => host.apiEvent(options(event)))
+      ask(run, 'apiEvent', (host) => host.apiEvent(options(run, event)))
       return null
     },
     API,

@@ -1,15 +1,19 @@
 import { Failure } from '../errors.ts'
 import { escapeHtml } from '../escape.ts'
 import { equal } from '../operators.ts'
+import { inPieces } from '../pieces.ts'
 import type { Run } from '../run.ts'
+import { indexIn, lastIndexIn } from '../search.ts'
 import { concatenate, hasTaint, show } from '../text.ts'
 import {
   fromHost,
   hasKey,
   isObject,
+  keysOf,
   keyText,
   Labelled,
   NONE,
+  ObjectMap,
   Tainted,
   toInteger,
   toList,
@@ -30,13 +34,24 @@ export function str(run: Run, value: Arg): string {
 
 const SURROGATE = /[\ud800-\udfff]/
 
-/** A text as positions count it: by character, not by UTF-16 unit. */
-function units(text: string): string | string[] {
-  return SURROGATE.test(text) ? Array.from(text) : text
+/** Positions count characters, not UTF-16 units: how many of them a text has. */
+export function characterCount(text: string): number {
+  if (!SURROGATE.test(text)) return text.length
+  let count = 0
+  for (let i = 0; i < text.length; i = nextCharacter(text, i)) count++
+  return count
 }
 
-export function characterCount(text: string): number {
-  return SURROGATE.test(text) ? Array.from(text).length : text.length
+/** Where so many characters end, in units. */
+function unitsOf(text: string, characters: number): number {
+  if (!SURROGATE.test(text)) return characters
+  let i = 0
+  for (let n = 0; n < characters && i < text.length; n++) i = nextCharacter(text, i)
+  return i
+}
+
+function nextCharacter(text: string, i: number): number {
+  return i + (text.codePointAt(i)! > 0xffff ? 2 : 1)
 }
 
 /** Start and end of a part given as offset and length, either of which may count from the end. */
@@ -48,10 +63,8 @@ export function part(total: number, start: number, length: number | undefined): 
 }
 
 export function substr(text: string, start: number, length: number | undefined): string {
-  const chars = units(text)
-  const [from, to] = part(chars.length, start, length)
-  const cut = chars.slice(from, to)
-  return typeof cut === 'string' ? cut : cut.join('')
+  const [from, to] = part(characterCount(text), start, length)
+  return text.slice(unitsOf(text, from), unitsOf(text, to))
 }
 
 function optionalInteger(value: Arg): number | undefined {
@@ -64,72 +77,91 @@ function replace(run: Run, input: Arg, search: Arg, replacement: Arg): Value {
   const to = str(run, replacement)
   if (from === '') return text
   let count = 0
-  for (let i = text.indexOf(from); i !== -1; i = text.indexOf(from, i + from.length)) count++
+  for (let i = indexIn(run, text, from); i !== -1; i = indexIn(run, text, from, i + from.length)) {
+    run.tick()
+    count++
+  }
   if (count === 0) return text
   // Checked before it is built: a short template could ask for terabytes.
   run.long(text.length + count * (to.length - from.length))
-  return run.made(text.replaceAll(from, () => to))
+  let out = ''
+  let last = 0
+  for (let left = count; left > 0; left--) {
+    const at = indexIn(run, text, from, last)
+    run.tick()
+    out += text.slice(last, at) + to
+    last = at + from.length
+  }
+  return run.made(out + text.slice(last))
 }
 
 function split(run: Run, input: Arg, delimiter: Arg): Value {
   const text = str(run, input)
-  const at = new Set(str(run, delimiter))
+  const marks = str(run, delimiter)
   run.spend(text.length)
-  if (at.size === 0) return run.madeList(Array.from(text))
+  // Each of its characters ends a piece; without any, each character is one.
+  const ends = new Set<number>()
+  for (let i = 0; i < marks.length; i = nextCharacter(marks, i)) ends.add(marks.codePointAt(i)!)
   const pieces: string[] = []
-  let piece = ''
-  for (const char of text) {
-    if (!at.has(char)) piece += char
-    else if (piece !== '') {
-      pieces.push(piece)
-      piece = ''
-    }
+  const put = (from: number, to: number) => {
+    if (from === to) return
+    pieces.push(text.slice(from, to))
+    if (pieces.length > run.limits.list) run.madeList(pieces)
   }
-  if (piece !== '') pieces.push(piece)
+  let from = 0
+  for (let i = 0; i < text.length; ) {
+    run.burn(4)
+    const next = nextCharacter(text, i)
+    if (ends.size === 0) put(i, next)
+    else if (ends.has(text.codePointAt(i)!)) {
+      put(from, i)
+      from = next
+    }
+    i = next
+  }
+  if (ends.size > 0) put(from, text.length)
   return run.madeList(pieces)
 }
 
 function join(run: Run, list: Arg, delimiter: Arg): Value {
   const items = toList(list)
-  const parts: Value[] = []
-  for (const [i, item] of items.entries()) {
-    if (i > 0) parts.push(delimiter ?? null)
+  run.spend(items.length * 2)
+  const simple = (item: Value): Value => {
     const value = fromHost(item)
-    parts.push(
-      isObject(value) && !(value instanceof Labelled)
-        ? concatenate(run, interleave(valuesOf(value), delimiter))
-        : value,
-    )
+    if (!isObject(value) || value instanceof Labelled) return value
+    return concatenate(run, interleaved(valuesOf(value), delimiter ?? null))
   }
-  run.spend(parts.length)
-  return concatenate(run, parts)
+  return concatenate(run, interleaved(items, delimiter ?? null, simple))
 }
 
-function interleave(values: Value[], delimiter: Arg): Value[] {
-  return values.flatMap((value, i) => (i === 0 ? [value] : [delimiter ?? null, value]))
+function* interleaved(values: Value[], delimiter: Value, read = (value: Value) => value): Generator<Value> {
+  for (let i = 0; i < values.length; i++) {
+    if (i > 0) yield delimiter
+    yield read(values[i]!)
+  }
 }
 
 function position(run: Run, haystack: Arg, needle: Arg, offset: Arg, last: boolean): Value {
-  const text = units(str(run, haystack))
+  const text = str(run, haystack)
   const wanted = str(run, needle)
   const start = toInteger(offset, 0)
-  const from = start < 0 ? Math.max(0, text.length + start) : start
-  if (from > text.length) return -1
-  if (typeof text === 'string') {
-    if (!last) return text.indexOf(wanted, from)
-    const at = text.lastIndexOf(wanted)
-    return at >= from ? at : -1
-  }
-  const before = text.slice(0, from).join('').length
-  const whole = text.join('')
-  const at = last ? whole.lastIndexOf(wanted) : whole.indexOf(wanted, before)
-  return at < before ? -1 : characterCount(whole.slice(0, at))
+  const total = characterCount(text)
+  const from = start < 0 ? Math.max(0, total + start) : start
+  if (from > total) return -1
+  const before = unitsOf(text, from)
+  const at = last ? lastIndexIn(run, text, wanted) : indexIn(run, text, wanted, before)
+  return at < before ? -1 : characterCount(text.slice(0, at))
 }
 
 function first(run: Run, x: Arg, prior: Arg): Value {
   if (x === undefined || x === null || x === NONE) return null
   if (Array.isArray(x)) return x.length === 0 ? null : fromHost(x[0])
-  if (isObject(x) && !(x instanceof Labelled)) return valuesOf(x)[0] ?? null
+  if (x instanceof ObjectMap) return x.values().next().value ?? null
+  if (isObject(x) && !(x instanceof Labelled)) {
+    const values = valuesOf(x)
+    run.burn(values.length * 8)
+    return values[0] ?? null
+  }
   const text = str(run, x)
   let result: string
   if (prior === undefined || prior === null) {
@@ -138,7 +170,7 @@ function first(run: Run, x: Arg, prior: Arg): Value {
     result = end === -1 ? trimmed : trimmed.slice(0, end)
   } else {
     const mark = str(run, prior)
-    const end = mark === '' ? -1 : text.indexOf(mark)
+    const end = mark === '' ? -1 : indexIn(run, text, mark)
     result = end === -1 ? text : text.slice(0, end)
   }
   return x instanceof Tainted ? new Tainted(result) : result
@@ -147,7 +179,11 @@ function first(run: Run, x: Arg, prior: Arg): Value {
 function length(run: Run, x: Arg): Value {
   if (x === undefined || x === null) return 0
   if (Array.isArray(x)) return x.length
-  if (isObject(x) && !(x instanceof Labelled)) return valuesOf(x).length
+  if (isObject(x) && !(x instanceof Labelled)) {
+    const count = x instanceof ObjectMap ? x.size : keysOf(x).length
+    run.burn(count * 8)
+    return count
+  }
   return characterCount(str(run, x))
 }
 
@@ -159,7 +195,7 @@ function contains(run: Run, haystack: Arg, needle: Arg): Value {
     return haystack.some((item) => equal(run, fromHost(item), wanted))
   }
   if (isObject(haystack) && !(haystack instanceof Labelled)) return hasKey(haystack, keyText(wanted))
-  return str(run, haystack).includes(str(run, wanted))
+  return indexIn(run, str(run, haystack), str(run, wanted)) !== -1
 }
 
 export function urlEncode(text: string): string {
@@ -168,16 +204,32 @@ export function urlEncode(text: string): string {
     .replace(/[!'()~]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 
-function base64Encode(text: string): string {
-  let binary = ''
+function base64Encode(run: Run, text: string): string {
   const bytes = new TextEncoder().encode(text)
-  for (let i = 0; i < bytes.length; i += 8192) binary += String.fromCharCode(...bytes.subarray(i, i + 8192))
-  return btoa(binary)
+  run.long((bytes.length / 3) * 4)
+  let out = ''
+  // Three bytes make four characters, so pieces of a multiple of three need no filling.
+  for (let i = 0; i < bytes.length; i += 6144) {
+    run.burn(6144 * 4)
+    out += btoa(String.fromCharCode(...bytes.subarray(i, i + 6144)))
+  }
+  return out
 }
 
-function base64Decode(text: string): string {
+function base64Decode(run: Run, text: string): string {
+  run.burn(text.length * 4)
+  let binary: string
   try {
-    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
+    binary = atob(text)
+  } catch {
+    return ''
+  }
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < bytes.length; i++) {
+    if ((i & 4095) === 0) run.burn(4096)
+    bytes[i] = binary.charCodeAt(i)
+  }
+  try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
     return ''
@@ -186,12 +238,12 @@ function base64Decode(text: string): string {
 
 /** On pages always tainted: encoding clears the mark, so what comes back could be anybody's. */
 function decoded(run: Run, s: Arg): Value {
-  const text = run.made(base64Decode(str(run, s)))
+  const text = run.made(base64Decode(run, str(run, s)))
   return run.tainting ? new Tainted(text) : text
 }
 
 function raw(run: Run, x: Arg): Value {
-  if (run.tainting && hasTaint(x)) {
+  if (run.tainting && hasTaint(run, x)) {
     throw new Failure('tainted', 'raw() refuses text that a visitor may have typed; use h()')
   }
   return x ?? null
@@ -204,15 +256,20 @@ function slice(run: Run, x: Arg, offset: Arg, count: Arg): Value {
   return sliceList(run, toList(x), toInteger(offset, 0), optionalInteger(count))
 }
 
+/** The first letter of each word in upper case. */
+function titled(piece: string, before: string): string {
+  const capital = (_: string, gap: string, c: string) => gap + c.toUpperCase()
+  if (before === '') return piece.replace(/(^|\s)(\S)/gu, capital)
+  return (before + piece).replace(/(\s)(\S)/gu, capital).slice(1)
+}
+
 const CLEARS = { taint: 'clears' } as const
 const CARRIES = { taint: 'carries' } as const
 
 export const textFunctions: Definition[] = [
-  define('upper(s)', 1, (run, s) => run.made(str(run, s).toUpperCase())),
-  define('lower(s)', 1, (run, s) => run.made(str(run, s).toLowerCase())),
-  define('title(s)', 1, (run, s) =>
-    run.made(str(run, s).replace(/(^|\s)(\S)/gu, (_, gap: string, c: string) => gap + c.toUpperCase())),
-  ),
+  define('upper(s)', 1, (run, s) => run.made(inPieces(run, str(run, s), (piece) => piece.toUpperCase()))),
+  define('lower(s)', 1, (run, s) => run.made(inPieces(run, str(run, s), (piece) => piece.toLowerCase()))),
+  define('title(s)', 1, (run, s) => run.made(inPieces(run, str(run, s), titled))),
   define('substr(s, start [, length])', 2, (run, s, start, count) =>
     run.made(substr(str(run, s), toInteger(start, 0), optionalInteger(count))),
   ),
@@ -225,14 +282,14 @@ export const textFunctions: Definition[] = [
   define('length(x)', 1, length, CLEARS),
   define('contains(haystack, needle)', 2, contains, CLEARS),
   define('slice(list, offset [, length])', 2, slice, CARRIES),
-  define('strip_tags(s)', 1, (run, s) => run.made(stripTags(str(run, s)))),
-  define('h(s)', 1, (run, s) => run.made(escapeHtml(str(run, s))), CLEARS),
-  define('u(s)', 1, (run, s) => run.made(urlEncode(str(run, s))), CLEARS),
-  define('text(html)', 1, (run, s) => run.made(plainText(str(run, s)))),
-  define('md5(s)', 1, (run, s) => md5(costly(run, s)), CLEARS),
-  define('sha1(s)', 1, (run, s) => sha1(costly(run, s)), CLEARS),
-  define('sha256(s)', 1, (run, s) => sha256(costly(run, s)), CLEARS),
-  define('base64_encode(s)', 1, (run, s) => run.made(base64Encode(str(run, s))), CLEARS),
+  define('strip_tags(s)', 1, (run, s) => run.made(stripTags(str(run, s), (amount) => run.burn(amount)))),
+  define('h(s)', 1, (run, s) => run.made(inPieces(run, str(run, s), escapeHtml)), CLEARS),
+  define('u(s)', 1, (run, s) => run.made(inPieces(run, str(run, s), urlEncode)), CLEARS),
+  define('text(html)', 1, (run, s) => run.made(plainText(str(run, s), (amount) => run.burn(amount)))),
+  define('md5(s)', 1, (run, s) => md5(costly(run, s), (amount) => run.burn(amount)), CLEARS),
+  define('sha1(s)', 1, (run, s) => sha1(costly(run, s), (amount) => run.burn(amount)), CLEARS),
+  define('sha256(s)', 1, (run, s) => sha256(costly(run, s), (amount) => run.burn(amount)), CLEARS),
+  define('base64_encode(s)', 1, (run, s) => run.made(base64Encode(run, str(run, s))), CLEARS),
   define('base64_decode(s)', 1, decoded, CARRIES),
   define('raw(x)', 1, raw, CARRIES),
 ]

@@ -249,9 +249,8 @@ describe('rows of messages', () => {
     const id = await house.send('Notice', 'ada@silent.example.com')
     const delivery = worker(world({ 'silent.example.com': at(2) }, port))
     await expect.poll(() => servers[0]!.connections).toBe(1)
-    const began = performance.now()
+    // The server's patience is minutes: a stop that waited for it would outlast this test.
     await delivery.stop()
-    expect(performance.now() - began).toBeLessThan(7_000)
     expect((await house.row(id)).state).toBe('deferred')
   })
 })

@@ -192,14 +192,13 @@ test.each([
   const began = performance.now()
   expect(await session.transmit(ENVELOPE, CONTENT)).toEqual({ kind: 'broken', phase, problem, isInDoubt })
   expect(performance.now() - began).toBeGreaterThanOrEqual(59)
-  expect(performance.now() - began).toBeLessThan(1_000)
 })
 
 test('a server that is slow but in time is waited for', async () => {
   const server = await scripted({
     acts: { MAIL: { say: '250 ok', piece: 1 }, content: { say: '250 taken', piece: 1 } },
   })
-  const session = await open(server.port, { timeouts: { connect: 15, mail: 5_000, final: 5_000 } })
+  const session = await open(server.port, { timeouts: { rset: 15 } })
   expect(await session.transmit(ENVELOPE, CONTENT)).toMatchObject({ kind: 'accepted' })
 })
 
