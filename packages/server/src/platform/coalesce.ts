@@ -1,9 +1,19 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isCollision, isRolledBack, pauseAfter } from './rolled-back.ts'
+
+/** Attempts of an element that only collides with other transactions. With their pauses they take about a second. */
+const ATTEMPTS_ALONE = 12
+
 /**
  * Turns calls that arrive together into one call with a list: the first starts at once, those that come while it runs
  * wait and go together next. Throughput then follows the load by itself, without a timer.
  *
- * @param work answers every item, in order. When it throws because of what an item says, each is tried again alone, so
- *   that one bad item cannot spoil the others; broken machinery (no database) fails all at once
+ * A list that fails is taken apart, by halves, so that one bad element cannot spoil its neighbours. That is done only
+ * where the error proves that nothing was applied (`isRolledBack`): broken machinery (no database, a lost connection)
+ * fails the whole list. An element that collides even when alone is tried again for a while beside the lists.
+ *
+ * @param work answers every item, in order. It has to apply all of it or nothing: one transaction, or what may be
+ *   done twice
  * @param options.atOnce most lists at work at the same time
  * @param options.size most items in a list
  * @param options.linger how long to wait for company before starting, in ms, where an answer is not urgent
@@ -20,14 +30,43 @@ export function coalesce<Item, Answer>(
   let waiting: Waiting[] = []
   let running = 0
   let isComing = false
+  const colliding: Waiting[] = []
+  let isUntangling = false
 
   async function answer(batch: Waiting[]): Promise<void> {
     try {
       const answers = await work(batch.map((one) => one.item))
       for (const [index, one] of batch.entries()) one.resolve(answers[index]!)
     } catch (error) {
-      if (batch.length === 1 || !isAboutAnItem(error)) for (const one of batch) one.reject(error)
-      else for (const one of batch) await answer([one])
+      if (!isRolledBack(error)) for (const one of batch) one.reject(error)
+      else if (batch.length > 1) {
+        const half = batch.length >> 1
+        await answer(batch.slice(0, half))
+        await answer(batch.slice(half))
+      } else if (isCollision(error)) {
+        colliding.push(batch[0]!)
+        void untangle()
+      } else batch[0]!.reject(error)
+    }
+  }
+
+  /** Elements that collide are dealt with one by one; lists go on meanwhile. */
+  async function untangle(): Promise<void> {
+    if (isUntangling) return
+    isUntangling = true
+    for (let one = colliding.shift(); one; one = colliding.shift()) await untangleOne(one)
+    isUntangling = false
+  }
+
+  async function untangleOne(one: Waiting): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      await sleep(pauseAfter(attempt))
+      try {
+        const [answer] = await work([one.item])
+        return one.resolve(answer!)
+      } catch (error) {
+        if (attempt >= ATTEMPTS_ALONE || !isCollision(error)) return one.reject(error)
+      }
     }
   }
 
@@ -58,11 +97,4 @@ export function coalesce<Item, Answer>(
       waiting.push({ item, resolve, reject })
       soon()
     })
-}
-
-/** Data that PostgreSQL refuses (SQLSTATE classes 22 and 23), or a bug met in one of the items. */
-function isAboutAnItem(error: unknown): boolean {
-  const { code } = error as { code?: unknown }
-  if (typeof code === 'string') return /^2[23]/.test(code)
-  return error instanceof TypeError || error instanceof RangeError
 }
