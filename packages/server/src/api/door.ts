@@ -2,7 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
+import { answerWithin, TooLate } from '../platform/callers.ts'
 import type { Clock } from '../platform/clock.ts'
+import type { Metrics } from '../platform/metrics.ts'
 import { type Answer, assertSuccess, contentTypes, encode, type Format, formatNamed } from './answer.ts'
 import { type AddressAllowlist, type ApiKeys, authenticate } from './authenticate.ts'
 import { type Endpoint, type Endpoints, methodsOf, type Operation, operationFor } from './endpoints.ts'
@@ -40,6 +42,9 @@ export interface ApiDoor {
   fileLimit: number
   /** Where file parts lie during a request; must exist. */
   spoolFolder: string
+  /** Every call is answered within this time after its body was read, in ms: with error 9 when there is no outcome yet. */
+  answerWithin: number
+  metrics: Metrics
 }
 
 export const defaultBodyLimit = 16 * 1024 * 1024
@@ -66,6 +71,11 @@ export const appOptions = () => ({
 /** Serves the endpoints at the host root, and every path nobody else serves. */
 export function registerApi(app: FastifyInstance, door: ApiDoor): void {
   const countRequest = createRateLimit(door.rateLimits)
+  const late = door.metrics.counter(
+    'fairlead_api_late_total',
+    'API calls answered with error 9 because the database was too slow, by what had become of them',
+    ['effect'],
+  )
 
   app.register(async (scope) => {
     scope.removeAllContentTypeParsers()
@@ -93,33 +103,53 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
   function serve(path: string): Serve {
     const endpoint = Object.hasOwn(door.endpoints, path) ? door.endpoints[path] : undefined
     return async (request, reply) => {
-      const body = request.body as Buffer | Multipart | null | undefined
-      const files = body && !Buffer.isBuffer(body) ? body.files : NO_FILES
-      let format: Format | null = null
+      const shown: { format: Format | null } = { format: null }
       let answer: Answer | ApiError
       try {
-        const params = readParams(queryOf(request), formOf(request, body ?? null))
-        format = formatNamed(params.format)
-        // A visitor or robot on a path that is not ours is no API client with a missing key.
-        if (!endpoint && params.api_key === undefined) throw unknownEndpoint(path)
-        const apiKey = await authenticate(params, request.ip, door.keys, door.allowsAddress)
-        const now = door.clock.now()
-        count(reply, apiKey.key, endpoint ? path : '', request.method, now)
-        if (format === null) throw unknownFormat(String(params.format))
-        if (!endpoint) throw unknownEndpoint(path)
-        const operation = operationFor(endpoint, request.method) ?? refuseMethod(reply, request.method, path, endpoint)
-        const given = endpointParams(params)
-        // Some clients leave the local path of a file in the parameters.
-        for (const name of files.keys()) delete given[name]
-        answer = await operation.handle({ apiKey, address: request.ip, now, files }, given)
-        assertSuccess(answer)
+        answer = await answerWithin(door.answerWithin, () => carryOut(path, endpoint, request, reply, shown))
       } catch (error) {
-        answer = translated(error, request, door.bodyLimit)
-      } finally {
-        if (files.size > 0) await discardFiles(files)
+        answer = error instanceof TooLate ? tooLate(error, request) : translated(error, request, door.bodyLimit)
       }
-      return send(request, reply, format ?? formatGuessed(request), answer)
+      return send(request, reply, shown.format ?? formatGuessed(request), answer)
     }
+  }
+
+  /** @param shown learns of the format as soon as it is known */
+  async function carryOut(
+    path: string,
+    endpoint: Endpoint | undefined,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    shown: { format: Format | null },
+  ): Promise<Answer> {
+    const body = request.body as Buffer | Multipart | null | undefined
+    const files = body && !Buffer.isBuffer(body) ? body.files : NO_FILES
+    try {
+      const params = readParams(queryOf(request), formOf(request, body ?? null))
+      shown.format = formatNamed(params.format)
+      // A visitor or robot on a path that is not ours is no API client with a missing key.
+      if (!endpoint && params.api_key === undefined) throw unknownEndpoint(path)
+      const apiKey = await authenticate(params, request.ip, door.keys, door.allowsAddress)
+      const now = door.clock.now()
+      count(reply, apiKey.key, endpoint ? path : '', request.method, now)
+      if (shown.format === null) throw unknownFormat(String(params.format))
+      if (!endpoint) throw unknownEndpoint(path)
+      const operation = operationFor(endpoint, request.method) ?? refuseMethod(reply, request.method, path, endpoint)
+      const given = endpointParams(params)
+      // Some clients leave the local path of a file in the parameters.
+      for (const name of files.keys()) delete given[name]
+      const answer = await operation.handle({ apiKey, address: request.ip, now, files }, given)
+      assertSuccess(answer)
+      return answer
+    } finally {
+      if (files.size > 0) await discardFiles(files)
+    }
+  }
+
+  function tooLate({ effect }: TooLate, request: FastifyRequest): ApiError {
+    late.of(effect).value += 1
+    request.log.error({ method: request.method, path: pathOf(request), effect }, 'API call was not answered in time')
+    return internalError()
   }
 
   /** Unknown endpoints and methods share one counter each, so that callers cannot fill the memory with names. */

@@ -48,6 +48,8 @@ export function buildWeb(services: Services): FastifyInstance {
     bodyLimit: defaultBodyLimit,
     fileLimit: defaultFileLimit,
     spoolFolder: config.dataDir,
+    answerWithin: config.answerWithin * 1_000,
+    metrics,
   })
   return app
 }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { type Author, writeAudit } from '../account/audit.ts'
+import { onBehalfOf } from '../platform/callers.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { Json } from '../platform/json.ts'
@@ -112,7 +113,8 @@ export function cacheSettings(db: Queryable): SettingsCache {
   return {
     get(q = db) {
       if (!cached || performance.now() - cached.at > STALE_AFTER) {
-        const settings = readSettings(q)
+        // Others may wait for it too, so it goes on when whoever asked first has been answered.
+        const settings = onBehalfOf([], () => readSettings(q))
         settings.catch(() => {
           cached = null
         })
