@@ -5,13 +5,15 @@ import { type FastifyError, type FastifyInstance, type FastifyReply, type Fastif
 import { answerWithin, TooLate } from '../platform/callers.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import { Overloaded } from '../platform/overloaded.ts'
 import { type Answer, assertSuccess, contentTypes, encode, type Format, formatNamed } from './answer.ts'
-import { type AddressAllowlist, type ApiKeys, authenticate } from './authenticate.ts'
+import { type AddressAllowlist, type ApiKeys, authenticate, requireKnownKey } from './authenticate.ts'
 import { type Endpoint, type Endpoints, methodsOf, type Operation, operationFor } from './endpoints.ts'
 import {
   ApiError,
   internalError,
   missingParameter,
+  overloaded,
   tooLarge,
   tooManyRequests,
   unknownEndpoint,
@@ -54,6 +56,8 @@ const METHODS = ['GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD', 'OPTIONS']
 const NO_FILES: ReadonlyMap<string, UploadedFile> = new Map()
 /** Below this an answer fits one packet, and packing it costs more than it saves. */
 const WORTH_PACKING = 1024
+/** Above this a form is taken apart only if it names a key of the account, in bytes. */
+const WORTH_A_LOOK = 64 * 1024
 const pack = promisify(gzip)
 
 type Serve = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>
@@ -125,7 +129,9 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
     const body = request.body as Buffer | Multipart | null | undefined
     const files = body && !Buffer.isBuffer(body) ? body.files : NO_FILES
     try {
-      const params = readParams(queryOf(request), formOf(request, body ?? null))
+      const form = formOf(request, body ?? null)
+      if (Buffer.isBuffer(form) && form.length > WORTH_A_LOOK) await requireKnownKey(form, queryOf(request), door.keys)
+      const params = readParams(queryOf(request), form)
       shown.format = formatNamed(params.format)
       // A visitor or robot on a path that is not ours is no API client with a missing key.
       if (!endpoint && params.api_key === undefined) throw unknownEndpoint(path)
@@ -191,6 +197,7 @@ const acceptsGzip = (accepted: string | string[] | undefined) =>
 /** What a caller may know of something thrown. The rest goes to the log. */
 function translated(error: unknown, request: FastifyRequest, bodyLimit: number): ApiError {
   if (error instanceof ApiError) return error
+  if (error instanceof Overloaded) return overloaded()
   const { code, statusCode } = error as Partial<FastifyError>
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge('Request body', bodyLimit)
   if (code?.startsWith('FST_ERR_') && statusCode && statusCode < 500) return unreadableBody((error as Error).message)
@@ -206,7 +213,8 @@ function formOf(request: FastifyRequest, body: Buffer | Multipart | null): Buffe
   return body
 }
 
-function queryOf(request: FastifyRequest): string {
+/** What stands behind the question mark, as it was sent. */
+export function queryOf(request: FastifyRequest): string {
   const url = request.raw.url as string
   const mark = url.indexOf('?')
   return mark === -1 ? '' : url.slice(mark + 1)

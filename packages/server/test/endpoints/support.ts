@@ -12,9 +12,10 @@ import { readParams } from '../../src/api/request.ts'
 import { type Config, readConfig } from '../../src/config.ts'
 import { type MovableClock, movableClock } from '../../src/platform/clock.ts'
 import type { Database } from '../../src/platform/database.ts'
-import { createLog } from '../../src/platform/log.ts'
+import { createLog, type Log } from '../../src/platform/log.ts'
 import type { EmbeddedConnection } from '../../src/platform/postgres/index.ts'
 import { shardOfKey } from '../../src/platform/shard.ts'
+import type { ListenerBounds } from '../../src/roles/listener-bounds.ts'
 import { buildWeb } from '../../src/roles/web.ts'
 import { createServices, type Services } from '../../src/services.ts'
 import { changeSetting } from '../../src/settings/settings.ts'
@@ -65,7 +66,7 @@ export const openHouse = async (): Promise<House> => openHouseOn(await freshData
 export async function openHouseOn(
   { db, connection, drop }: FreshDatabase,
   changes: Partial<Config> = {},
-  log = createLog('test', 'silent'),
+  { log = createLog('test', 'silent'), bounds }: { log?: Log; bounds?: ListenerBounds } = {},
 ): Promise<House> {
   const dataDir = mkdtempSync(join(tmpdir(), 'endpoints-test-'))
   const clock = movableClock('2030-03-05T12:00:20Z')
@@ -73,7 +74,7 @@ export async function openHouseOn(
   if (!read.ok) throw new Error(read.problem)
   await db.insertInto('api_key').values({ key, secret, created_at: clock.now() }).execute()
   const services = await createServices({ config: { ...read.config, ...changes }, db, clock, log })
-  const app = buildWeb(services)
+  const app = buildWeb(services, bounds)
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`

@@ -40,7 +40,7 @@ const effectOf = (call: Promise<unknown>) =>
     (error) => (error instanceof TooLate ? error.effect : error),
   )
 
-test.each([
+test.each<[string, () => Promise<unknown>]>([
   ['a single statement', () => insert(1).execute(fresh.db)],
   ['statements of one trip', () => inOneTrip(fresh.db, sql`select 1`, insert(1))],
   ['a transaction', () => fresh.db.transaction().execute((tx) => insert(1).execute(tx))],
