@@ -2,18 +2,22 @@ import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
+import type { SeenSignatures } from '../account/seen-signatures.ts'
 import { answerWithin, TooLate } from '../platform/callers.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { Overloaded } from '../platform/overloaded.ts'
+import type { Settings } from '../settings/settings.ts'
 import { type Answer, assertSuccess, contentTypes, encode, type Format, formatNamed } from './answer.ts'
 import { type AddressAllowlist, type ApiKeys, authenticate, requireKnownKey } from './authenticate.ts'
 import { type Endpoint, type Endpoints, methodsOf, type Operation, operationFor } from './endpoints.ts'
 import {
   ApiError,
+  bracketStyleOff,
   internalError,
   missingParameter,
   overloaded,
+  signatureSeen,
   tooLarge,
   tooManyRequests,
   unknownEndpoint,
@@ -22,7 +26,7 @@ import {
   unsupportedMethod,
 } from './errors.ts'
 import { discardFiles, type Multipart, readMultipart, type UploadedFile } from './multipart.ts'
-import { endpointParams } from './parameters.ts'
+import { bracketName, endpointParams, type Params } from './parameters.ts'
 import { createRateLimit, type Method, type RateLimits } from './rate-limit.ts'
 import { readParams } from './request.ts'
 
@@ -47,6 +51,10 @@ export interface ApiDoor {
   /** Every call is answered within this time after its body was read, in ms: with error 9 when there is no outcome yet. */
   answerWithin: number
   metrics: Metrics
+  /** What of the account's settings is held here; absent: the defaults. */
+  rules?: { get(): Promise<Pick<Settings, 'bracket_style' | 'refuse_seen_signatures'>> }
+  /** Signatures that were seen before. */
+  signatures?: SeenSignatures
 }
 
 export const defaultBodyLimit = 16 * 1024 * 1024
@@ -141,6 +149,7 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
       if (shown.format === null) throw unknownFormat(String(params.format))
       if (!endpoint) throw unknownEndpoint(path)
       const operation = operationFor(endpoint, request.method) ?? refuseMethod(reply, request.method, path, endpoint)
+      await holdRules(apiKey.key, params, request.method, files)
       const given = endpointParams(params)
       // Some clients leave the local path of a file in the parameters.
       for (const name of files.keys()) delete given[name]
@@ -150,6 +159,15 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
     } finally {
       if (files.size > 0) await discardFiles(files)
     }
+  }
+
+  /** What the account asks of calls beyond a right signature. */
+  async function holdRules(apiKey: string, params: Params, method: string, files: ReadonlyMap<string, UploadedFile>) {
+    const rules = await door.rules?.get()
+    const unsigned = rules?.bracket_style === 'off' ? bracketName(params, files) : null
+    if (unsigned !== null) throw bracketStyleOff(unsigned)
+    if (!rules?.refuse_seen_signatures || method === 'GET' || method === 'HEAD') return
+    if (!(await door.signatures?.take(apiKey, String(params.sig)))) throw signatureSeen()
   }
 
   function tooLate({ effect }: TooLate, request: FastifyRequest): ApiError {

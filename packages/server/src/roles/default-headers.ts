@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 
 /**
  * Headers of every answer of the public port, whoever gives it: endpoints, pages, redirects, errors of Fastify and of
@@ -15,17 +15,15 @@ export const DEFAULT_HEADERS = {
 
 const LINES = Object.entries(DEFAULT_HEADERS)
 
-/** Puts the headers on everything that the server answers. Call it before the server listens. */
-export function sendDefaultHeaders(server: Server): void {
-  const put = (_request: IncomingMessage, response: ServerResponse) => {
-    for (const [name, value] of LINES) response.setHeader(name, value)
+/**
+ * An answer that has the headers from the start. As Node makes every answer of the server itself, also those that no
+ * route and no hook ever sees have them.
+ */
+export class DefaultedResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
+  constructor(...args: ConstructorParameters<typeof ServerResponse<Request>>) {
+    super(...args)
+    for (const [name, value] of LINES) this.setHeader(name, value)
   }
-  server.prependListener('request', put)
-  // A request that expects something else than `100-continue`; without a listener Node answers by itself, bare.
-  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    put(request, response)
-    response.writeHead(417, { connection: 'close' }).end()
-  })
 }
 
 /** An answer to what is no request, as it goes over the wire. The connection ends with it. */

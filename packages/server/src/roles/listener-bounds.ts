@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyServerOptions } from 'fastify'
 import type { Metrics } from '../platform/metrics.ts'
-import { bareAnswer, sendDefaultHeaders } from './default-headers.ts'
+import { bareAnswer, DefaultedResponse } from './default-headers.ts'
 
 /** What the public listener gives to those who call, at most. Times in ms. */
 export interface ListenerBounds {
@@ -30,7 +30,7 @@ export const usualBounds: ListenerBounds = {
   freeBytes: 64 * 1024,
 }
 
-/** What Fastify must be made with so that times are kept. */
+/** What Fastify must be made with so that times are kept, and every answer has its headers. */
 export function boundedServer(bounds: ListenerBounds): FastifyServerOptions & { http: object } {
   return {
     requestTimeout: bounds.requestWithin,
@@ -38,6 +38,7 @@ export function boundedServer(bounds: ListenerBounds): FastifyServerOptions & { 
       requestTimeout: bounds.requestWithin,
       headersTimeout: Math.min(bounds.headersWithin, bounds.requestWithin),
       connectionsCheckingInterval: bounds.checkEvery,
+      ServerResponse: DefaultedResponse,
     },
     clientErrorHandler: refuseBroken,
   }
@@ -110,9 +111,3 @@ export function boundConnections(server: Server, most: number, metrics: Metrics)
 
 const hasBody = ({ headers }: IncomingMessage) =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-
-/** Everything that is bound at the server itself. */
-export function boundServer(server: Server, bounds: ListenerBounds, metrics: Metrics): void {
-  sendDefaultHeaders(server)
-  boundConnections(server, bounds.connections, metrics)
-}

@@ -1,5 +1,6 @@
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
 import own from '../../package.json' with { type: 'json' }
+import { createSeenSignatures } from '../account/seen-signatures.ts'
 import { namesKnownKey } from '../api/authenticate.ts'
 import { registerDocs } from '../api/docs-page.ts'
 import { appOptions, defaultBodyLimit, defaultFileLimit, queryOf, registerApi } from '../api/door.ts'
@@ -13,7 +14,7 @@ import { boundBodies } from './body-bytes.ts'
 import { registerHealth } from './health.ts'
 import { countRequests } from './http-metrics.ts'
 import { closeListener, listen } from './listen.ts'
-import { boundedServer, boundServer, usualBounds } from './listener-bounds.ts'
+import { boundConnections, boundedServer, usualBounds } from './listener-bounds.ts'
 
 /** A role at work in this process. */
 export interface RunningRole {
@@ -38,7 +39,7 @@ export function buildWeb(services: Services, bounds = usualBounds): FastifyInsta
     loggerInstance: log as FastifyBaseLogger,
     forceCloseConnections: 'idle',
   })
-  boundServer(app.server, bounds, metrics)
+  boundConnections(app.server, bounds.connections, metrics)
   const isKnown = (request: FastifyRequest, first: Buffer) => namesKnownKey(first, queryOf(request), apiKeys)
   boundBodies(app, bounds, isKnown, defaultBodyLimit, metrics)
   const endpoints = apiEndpoints(services)
@@ -56,6 +57,8 @@ export function buildWeb(services: Services, bounds = usualBounds): FastifyInsta
     fileLimit: defaultFileLimit,
     spoolFolder: config.dataDir,
     answerWithin: config.answerWithin * 1_000,
+    rules: services.settings,
+    signatures: createSeenSignatures(db, clock),
     metrics,
   })
   return app

@@ -60,6 +60,10 @@ export interface Settings {
   postback_api_changes: boolean
   /** Rate limits of the API: documented figures, or none. */
   rate_limits: boolean
+  /** Whether the API takes parameters in bracket style, whose signatures do not cover names. See docs/security.md. */
+  bracket_style: 'on' | 'off'
+  /** Whether POST and DELETE are refused when their signature was seen within a day. */
+  refuse_seen_signatures: boolean
 }
 
 export const DEFAULTS: Settings = {
@@ -83,6 +87,8 @@ export const DEFAULTS: Settings = {
   update_postback_url: '',
   postback_api_changes: false,
   rate_limits: true,
+  bracket_style: 'on',
+  refuse_seen_signatures: false,
 }
 
 const CHOICES: { [name in keyof Settings]?: readonly string[] } = {
@@ -91,6 +97,7 @@ const CHOICES: { [name in keyof Settings]?: readonly string[] } = {
   confirm_mode: ['button', 'auto'],
   link_list_mode: ['scored', 'interstitial', 'off'],
   oneclick_level: ['basic', 'all'],
+  bracket_style: ['on', 'off'],
 }
 
 /** Reads all settings as the database holds them now. */
