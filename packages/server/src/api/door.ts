@@ -102,7 +102,7 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
       }),
     )
     scope.setErrorHandler((error: FastifyError | ApiError, request, reply) =>
-      send(request, reply, formatGuessed(request), translated(error, request, door.bodyLimit)),
+      send(request, reply, formatGuessed(request), translated(error, request, door)),
     )
     for (const path of Object.keys(door.endpoints)) {
       scope.route({ method: METHODS, url: `/${path}`, exposeHeadRoute: false, handler: serve(path) })
@@ -120,7 +120,7 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
       try {
         answer = await answerWithin(door.answerWithin, () => carryOut(path, endpoint, request, reply, shown))
       } catch (error) {
-        answer = error instanceof TooLate ? tooLate(error, request) : translated(error, request, door.bodyLimit)
+        answer = error instanceof TooLate ? tooLate(error, request) : translated(error, request, door)
       }
       return send(request, reply, shown.format ?? formatGuessed(request), answer)
     }
@@ -172,7 +172,7 @@ export function registerApi(app: FastifyInstance, door: ApiDoor): void {
 
   function tooLate({ effect }: TooLate, request: FastifyRequest): ApiError {
     late.of(effect).value += 1
-    request.log.error({ method: request.method, path: pathOf(request), effect }, 'API call was not answered in time')
+    request.log.error({ ...nameOf(request, door.endpoints), effect }, 'API call was not answered in time')
     return internalError()
   }
 
@@ -213,13 +213,13 @@ const acceptsGzip = (accepted: string | string[] | undefined) =>
   accepted !== undefined && /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(String(accepted))
 
 /** What a caller may know of something thrown. The rest goes to the log. */
-function translated(error: unknown, request: FastifyRequest, bodyLimit: number): ApiError {
+function translated(error: unknown, request: FastifyRequest, { bodyLimit, endpoints }: ApiDoor): ApiError {
   if (error instanceof ApiError) return error
   if (error instanceof Overloaded) return overloaded()
   const { code, statusCode } = error as Partial<FastifyError>
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge('Request body', bodyLimit)
   if (code?.startsWith('FST_ERR_') && statusCode && statusCode < 500) return unreadableBody((error as Error).message)
-  request.log.error({ err: error, method: request.method, path: pathOf(request) }, 'API call failed')
+  request.log.error({ err: error, ...nameOf(request, endpoints) }, 'API call failed')
   return internalError()
 }
 
@@ -239,6 +239,12 @@ export function queryOf(request: FastifyRequest): string {
 }
 
 const pathOf = (request: FastifyRequest) => (request.raw.url as string).replace(/\?.*$/s, '').replace(/^\/+|\/+$/g, '')
+
+/** What the log may know of a call. An address that is no endpoint's may hold anything, such as a key. */
+function nameOf(request: FastifyRequest, endpoints: Endpoints): { method: string; path: string } {
+  const path = pathOf(request)
+  return { method: request.method, path: Object.hasOwn(endpoints, path) ? path : 'unknown' }
+}
 
 function operationAt(endpoints: Endpoints, request: FastifyRequest): Operation | undefined {
   const path = pathOf(request)
