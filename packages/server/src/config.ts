@@ -45,6 +45,8 @@ export interface Config {
   from: Sender
   /** Whose word on where a request came from is taken: addresses and networks, or the nearest so many. Null: nobody's. */
   trustProxy: string[] | number | null
+  /** Every API call is answered within so many seconds. */
+  answerWithin: number
 }
 
 export interface Sender {
@@ -73,6 +75,7 @@ export const VARIABLES = [
   'FAIRLEAD_BOUNCE_DOMAIN',
   'FAIRLEAD_FROM',
   'FAIRLEAD_TRUST_PROXY',
+  'FAIRLEAD_ANSWER_WITHIN',
 ] as const
 
 type Variable = (typeof VARIABLES)[number]
@@ -126,6 +129,7 @@ function read(env: Environment, folder: string): Config {
     bounceDomain: readBounceDomain(text('FAIRLEAD_BOUNCE_DOMAIN')),
     from: readSender(text('FAIRLEAD_FROM') ?? 'Fairlead <hello@example.com>'),
     trustProxy: readProxies(text('FAIRLEAD_TRUST_PROXY')),
+    answerWithin: readSeconds('FAIRLEAD_ANSWER_WITHIN', text('FAIRLEAD_ANSWER_WITHIN') ?? '15', 1, 300),
   }
 }
 
@@ -138,6 +142,12 @@ function readPort(name: Variable, value: string): number {
   const port = Number(value)
   if (/^\d+$/.test(value) && port >= 1 && port <= 65_535) return port
   throw new Refusal(`${name} must be a number from 1 to 65535, not "${value}"`)
+}
+
+function readSeconds(name: Variable, value: string, least: number, most: number): number {
+  const seconds = Number(value)
+  if (/^\d+$/.test(value) && seconds >= least && seconds <= most) return seconds
+  throw new Refusal(`${name} must be a number of seconds from ${least} to ${most}, not "${value}"`)
 }
 
 /**

@@ -1,3 +1,4 @@
+import { onBehalfOf } from '../platform/callers.ts'
 import type { Queryable } from '../platform/database.ts'
 import { type KeyPair, listKeys } from './keys.ts'
 
@@ -21,7 +22,8 @@ export function cacheApiKeys(db: Queryable): ApiKeyCache {
   function reload(): Promise<void> {
     underWay ??= (async () => {
       const asked = performance.now()
-      const rows = await listKeys(db)
+      // Others may wait for it too, so it goes on when whoever asked first has been answered.
+      const rows = await onBehalfOf([], () => listKeys(db))
       pairs = new Map(rows.map(({ key, secret }) => [key, { key, secret }]))
       loadedAt = asked
     })().finally(() => {

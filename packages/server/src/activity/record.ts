@@ -3,6 +3,7 @@ import type { LinkActs } from '../links/link-parameters.ts'
 import type { Database } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import { isCollision, isRolledBack } from '../platform/rolled-back.ts'
 import { shardOfId } from '../platform/shard.ts'
 import { isMachine } from './machine.ts'
 import './tables.ts'
@@ -54,6 +55,7 @@ export function createRecorder(parts: { db: Database; log: Log; metrics: Metrics
   const lost = metrics.counter('fairlead_activity_lost_total', 'Opens and clicks that could not be kept').of()
   metrics.gauge('fairlead_activity_waiting', 'Opens and clicks not written yet', [], () => [[[], waiting.length]])
   let waiting: Waiting[] = []
+  let atOnce = BATCH
   let timer: NodeJS.Timeout | null = null
   let writing: Promise<void> | null = null
   let warnedAt = Number.NEGATIVE_INFINITY
@@ -76,23 +78,25 @@ export function createRecorder(parts: { db: Database; log: Log; metrics: Metrics
 
   async function writeAll(): Promise<void> {
     while (waiting.length > 0) {
-      const batch = waiting.slice(0, BATCH)
+      const batch = waiting.slice(0, atOnce)
       try {
         await write(db, batch)
       } catch (error) {
-        if (isAboutData(error) && batch.length > 1) await oneByOne(batch)
-        else if (isAboutData(error)) drop(1, error)
-        else {
+        const isRefused = isRolledBack(error) && !isCollision(error)
+        if (isRefused && batch.length > 1) {
+          // One of them is refused: they go on in halves, until it is alone.
+          atOnce = Math.ceil(batch.length / 2)
+          continue
+        }
+        if (!isRefused) {
           warn(error)
           return schedule(RETRY)
         }
+        drop(1, error)
       }
       waiting = waiting.slice(batch.length)
+      atOnce = Math.min(atOnce * 2, BATCH)
     }
-  }
-
-  async function oneByOne(batch: readonly Waiting[]): Promise<void> {
-    for (const one of batch) await write(db, [one]).catch((error) => drop(1, error))
   }
 
   function drop(count: number, error: unknown): void {
@@ -123,9 +127,6 @@ export function createRecorder(parts: { db: Database; log: Log; metrics: Metrics
     },
   }
 }
-
-/** Data that PostgreSQL refuses (SQLSTATE classes 22 and 23). */
-const isAboutData = (error: unknown) => /^2[23]/.test(String((error as { code?: unknown } | null)?.code))
 
 interface Context {
   profile_id: number

@@ -76,7 +76,13 @@ export const missingField = (field: string, of: string) => new ApiError(2, `Miss
 export const invalidApiKey = (key: string) => new ApiError(3, `Invalid API key: ${quote(key)}`)
 export const disallowedAddress = (address: string) => new ApiError(4, `Disallowed IP: ${quote(address)}`)
 export const signatureMismatch = () => new ApiError(5, 'Authentication failed: Signature hash does not match')
+export const signatureSeen = () =>
+  new ApiError(5, 'Authentication failed: this signature was used before (refuse_seen_signatures)')
+export const bracketStyleOff = (name: string) =>
+  new ApiError(99, `Bracket style is switched off: send ${quote(name)} inside of the parameter json (bracket_style)`)
 export const internalError = () => new ApiError(9, 'Internal Error: the request was probably not saved, try again')
+export const overloaded = () =>
+  new ApiError(9, 'Internal Error: too much is being received at the moment, nothing was saved, try again', 503)
 export const invalidUtf8 = (field: string) => new ApiError(42, `Invalid UTF-8 characters for field: ${quote(field)}`)
 export const tooManyRequests = (method: string, endpoint: string) =>
   new ApiError(43, `Too many ${method} requests this minute to /${endpoint} API`)

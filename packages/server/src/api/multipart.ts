@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { Overloaded } from '../platform/overloaded.ts'
 import { ApiError, tooLarge, unreadableBody } from './errors.ts'
 import { type PartHead, partsOf, textOf } from './multipart-parts.ts'
 import type { Pair } from './parameters.ts'
@@ -69,7 +70,7 @@ export async function readMultipart(
   } catch (error) {
     await sink.end().catch(() => {})
     await discardFiles(received.files)
-    if (error instanceof ApiError || isDiskError(error)) throw error
+    if (error instanceof ApiError || error instanceof Overloaded || isDiskError(error)) throw error
     throw unreadableBody(error instanceof Error ? error.message : String(error))
   }
 }

@@ -120,6 +120,16 @@ export function endpointParams(top: Params): Params {
 
 const CONTROL: ReadonlySet<string> = new Set(['api_key', 'sig', 'format', 'json'])
 
+/**
+ * The first parameter that is not in JSON style: its name, or its place inside of `json`, is not signed. Null: all are.
+ *
+ * @param files names of file parts, which are never signed
+ */
+export function bracketName(top: Params, files: ReadonlyMap<string, unknown>): string | null {
+  for (const name in top) if (!CONTROL.has(name) && !files.has(name)) return name
+  return top.json === undefined || typeof top.json === 'string' ? null : 'json'
+}
+
 /** Parses JSON from a caller and checks everything that could hurt later: depth, names, and text we cannot store. */
 export function parseJson(text: string, name: string): Value {
   let value: Value

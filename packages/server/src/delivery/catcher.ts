@@ -93,22 +93,25 @@ async function subjectOf(raw: Buffer): Promise<string> {
   return ((await PostalMime.parse(headers)).subject ?? '').replaceAll('\0', '')
 }
 
-async function store(db: Database, clock: Clock, mails: readonly CaughtMail[]): Promise<null[]> {
+/** Keeps messages, all of them or none, and lets the oldest go. */
+function store(db: Database, clock: Clock, mails: readonly CaughtMail[]): Promise<null[]> {
   const now = clock.now()
-  const saved = await db
-    .insertInto('caught_mail')
-    .values(
-      mails.map((mail) => ({
-        received_at: now,
-        mail_from: mail.from,
-        rcpt_to: mail.to,
-        subject: mail.subject,
-        raw: mail.raw,
-      })),
-    )
-    .returning('id')
-    .execute()
-  const newest = Math.max(...saved.map((row) => row.id))
-  await sql`delete from caught_mail where id <= ${newest - KEPT}`.execute(db)
-  return mails.map(() => null)
+  return db.transaction().execute(async (tx) => {
+    const saved = await tx
+      .insertInto('caught_mail')
+      .values(
+        mails.map((mail) => ({
+          received_at: now,
+          mail_from: mail.from,
+          rcpt_to: mail.to,
+          subject: mail.subject,
+          raw: mail.raw,
+        })),
+      )
+      .returning('id')
+      .execute()
+    const newest = Math.max(...saved.map((row) => row.id))
+    await sql`delete from caught_mail where id <= ${newest - KEPT}`.execute(tx)
+    return mails.map(() => null)
+  })
 }

@@ -1,9 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Caller, CallerGone, callersNow, isSomebodyGone, onBehalfOf } from './callers.ts'
+import { isCollision, isRolledBack, pauseAfter } from './rolled-back.ts'
+
+/** Attempts of an element that only collides with other transactions. With their pauses they take about a second. */
+const ATTEMPTS_ALONE = 12
+
+/** Length of the line at which those who were answered meanwhile are looked for. */
+const SWEEP = 4_000
+
 /**
  * Turns calls that arrive together into one call with a list: the first starts at once, those that come while it runs
  * wait and go together next. Throughput then follows the load by itself, without a timer.
  *
- * @param work answers every item, in order. When it throws because of what an item says, each is tried again alone, so
- *   that one bad item cannot spoil the others; broken machinery (no database) fails all at once
+ * A list that fails is taken apart, by halves, so that one bad element cannot spoil its neighbours. That is done only
+ * where the error proves that nothing was applied (`isRolledBack`): broken machinery (no database, a lost connection)
+ * fails the whole list. An element that collides even when alone is tried again for a while beside the lists.
+ *
+ * A list runs on behalf of the callers of its elements. Elements whose caller was answered already are dropped before
+ * it starts; when that happens on the way it is rolled back, and run again without them.
+ *
+ * @param work answers every item, in order. It has to apply all of it or nothing: one transaction, or what may be
+ *   done twice
  * @param options.atOnce most lists at work at the same time
  * @param options.size most items in a list
  * @param options.linger how long to wait for company before starting, in ms, where an answer is not urgent
@@ -14,20 +31,70 @@ export function coalesce<Item, Answer>(
 ): (item: Item) => Promise<Answer> {
   interface Waiting {
     item: Item
+    callers: readonly Caller[]
     resolve(answer: Answer): void
     reject(error: unknown): void
   }
   let waiting: Waiting[] = []
   let running = 0
   let isComing = false
+  let sweepAt = SWEEP
+  const colliding: Waiting[] = []
+  let isUntangling = false
 
-  async function answer(batch: Waiting[]): Promise<void> {
+  async function answer(batch: readonly Waiting[]): Promise<void> {
+    const awaited = stillAwaited(batch)
+    if (awaited.length === 0) return
     try {
-      const answers = await work(batch.map((one) => one.item))
-      for (const [index, one] of batch.entries()) one.resolve(answers[index]!)
+      const answers = await workFor(awaited)
+      for (const [index, one] of awaited.entries()) one.resolve(answers[index]!)
     } catch (error) {
-      if (batch.length === 1 || !isAboutAnItem(error)) for (const one of batch) one.reject(error)
-      else for (const one of batch) await answer([one])
+      if (error instanceof CallerGone && awaited.some(({ callers }) => isSomebodyGone(callers))) await answer(awaited)
+      else if (!isRolledBack(error)) for (const one of awaited) one.reject(error)
+      else if (awaited.length > 1) {
+        const half = awaited.length >> 1
+        await answer(awaited.slice(0, half))
+        await answer(awaited.slice(half))
+      } else if (isCollision(error)) {
+        colliding.push(awaited[0]!)
+        void untangle()
+      } else awaited[0]!.reject(error)
+    }
+  }
+
+  const workFor = (batch: readonly Waiting[]) =>
+    onBehalfOf(
+      batch.flatMap(({ callers }) => callers),
+      () => work(batch.map(({ item }) => item)),
+    )
+
+  /** Those whose callers still wait; the others are turned away. */
+  function stillAwaited(batch: readonly Waiting[]): Waiting[] {
+    return batch.filter((one) => {
+      const isGone = isSomebodyGone(one.callers)
+      if (isGone) one.reject(new CallerGone())
+      return !isGone
+    })
+  }
+
+  /** Elements that collide are dealt with one by one; lists go on meanwhile. */
+  async function untangle(): Promise<void> {
+    if (isUntangling) return
+    isUntangling = true
+    for (let one = colliding.shift(); one; one = colliding.shift()) await untangleOne(one)
+    isUntangling = false
+  }
+
+  async function untangleOne(one: Waiting): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      await sleep(pauseAfter(attempt))
+      if (stillAwaited([one]).length === 0) return
+      try {
+        const [answer] = await workFor([one])
+        return one.resolve(answer!)
+      } catch (error) {
+        if (attempt >= ATTEMPTS_ALONE || !isCollision(error)) return one.reject(error)
+      }
     }
   }
 
@@ -55,14 +122,12 @@ export function coalesce<Item, Answer>(
 
   return (item) =>
     new Promise((resolve, reject) => {
-      waiting.push({ item, resolve, reject })
+      waiting.push({ item, callers: callersNow(), resolve, reject })
+      // While a database hangs, the line would otherwise grow by everybody who has been turned away meanwhile.
+      if (waiting.length >= sweepAt) {
+        waiting = stillAwaited(waiting)
+        sweepAt = Math.max(SWEEP, 2 * waiting.length)
+      }
       soon()
     })
-}
-
-/** Data that PostgreSQL refuses (SQLSTATE classes 22 and 23), or a bug met in one of the items. */
-function isAboutAnItem(error: unknown): boolean {
-  const { code } = error as { code?: unknown }
-  if (typeof code === 'string') return /^2[23]/.test(code)
-  return error instanceof TypeError || error instanceof RangeError
 }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import pg from 'pg'
+import { onBehalfOf } from './callers.ts'
 import type { ConnectionSettings, Database } from './database.ts'
 import type { Log } from './log.ts'
 
@@ -23,7 +24,7 @@ export function createWaker(db: Database): Waker {
   const notify = (topic: string) => {
     const state = { again: false }
     pending.set(topic, state)
-    sql`select pg_notify(${CHANNEL}, ${topic})`.execute(db).catch(() => {})
+    onBehalfOf([], () => sql`select pg_notify(${CHANNEL}, ${topic})`.execute(db)).catch(() => {})
     setTimeout(() => {
       pending.delete(topic)
       if (state.again) notify(topic)

@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { AddressHash } from '../account/pepper.ts'
 import type { Lists } from '../lists/lists.ts'
 import type { Clock } from '../platform/clock.ts'
 import { coalesce } from '../platform/coalesce.ts'
 import type { Database, Tx } from '../platform/database.ts'
+import { isCollision, pauseAfter } from '../platform/rolled-back.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import { applyChanges } from './apply.ts'
 import type { Belongings } from './belongings.ts'
@@ -36,31 +38,40 @@ export interface ProfilesParts {
 const BATCH = 200
 /** Transactions under way at once: while one waits for the disk, the next is being prepared. */
 const LANES = 1
-const ATTEMPTS = 5
+/** Attempts of a transaction that collides with others; their pauses take about half a second together. */
+const ATTEMPTS = 8
 
 /** Opens the door. */
 export function createProfiles({ db, clock, settings, lists, hash, belongings }: ProfilesParts): Profiles {
   const context = async (tx: Tx) => ({ now: clock.now(), settings: await settings.get(tx), lists, hash, belongings })
-  const changeIn = async (tx: Tx, changes: readonly ProfileChange[]) => applyChanges(tx, changes, await context(tx))
+  const changeIn = async (tx: Tx, changes: readonly ProfileChange[]) =>
+    applyChanges(tx, changes, await context(tx)).catch(asCollision)
 
-  const changeAll = (changes: readonly ProfileChange[]) =>
-    retrying(() => db.transaction().execute((tx) => changeIn(tx, changes)))
+  const changeOnce = (changes: readonly ProfileChange[]) => db.transaction().execute((tx) => changeIn(tx, changes))
 
   return {
     changeIn,
-    changeAll,
-    refuseForAddress: async (tx, address, change) => refuseForAddress(tx, address, change, await context(tx)),
-    change: coalesce(changeAll, { atOnce: LANES, size: BATCH }),
+    changeAll: (changes) => retrying(() => changeOnce(changes)),
+    refuseForAddress: async (tx, address, change) =>
+      refuseForAddress(tx, address, change, await context(tx)).catch(asCollision),
+    // Changes that collide are taken apart and tried again by `coalesce`, each by itself.
+    change: coalesce(changeOnce, { atOnce: LANES, size: BATCH }),
   }
+}
+
+/** `serialization_failure`: what batches and loops know as a reason to run a transaction again. */
+const SERIALIZATION_FAILURE = '40001'
+
+function asCollision(error: unknown): never {
+  throw error instanceof WriteConflict ? Object.assign(error, { code: SERIALIZATION_FAILURE }) : error
 }
 
 /** Whether a transaction failed only because of another one, and may be run again. */
 export function isWriteConflict(error: unknown): boolean {
-  const code = (error as { code?: string } | null)?.code
-  return error instanceof WriteConflict || code === '40P01' || code === '40001'
+  return error instanceof WriteConflict || isCollision(error)
 }
 
-/** Runs a transaction again as long as it only collides with others. */
+/** Runs a transaction again, after a short pause, as long as it only collides with others. */
 export async function retrying<T>(run: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -68,5 +79,6 @@ export async function retrying<T>(run: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (attempt >= ATTEMPTS || !isWriteConflict(error)) throw error
     }
+    await sleep(pauseAfter(attempt))
   }
 }

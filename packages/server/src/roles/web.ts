@@ -1,16 +1,20 @@
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
 import own from '../../package.json' with { type: 'json' }
+import { createSeenSignatures } from '../account/seen-signatures.ts'
+import { namesKnownKey } from '../api/authenticate.ts'
 import { registerDocs } from '../api/docs-page.ts'
-import { appOptions, defaultBodyLimit, defaultFileLimit, registerApi } from '../api/door.ts'
+import { appOptions, defaultBodyLimit, defaultFileLimit, queryOf, registerApi } from '../api/door.ts'
 import { apiEndpoints } from '../api/endpoints/index.ts'
 import { documentedLimits, type RateLimits } from '../api/rate-limit.ts'
 import { registerPages } from '../pages/door.ts'
 import { loadHistories } from '../purchases/history.ts'
 import type { Services } from '../services.ts'
 import { registerTracking } from '../tracking/door.ts'
+import { boundBodies } from './body-bytes.ts'
 import { registerHealth } from './health.ts'
 import { countRequests } from './http-metrics.ts'
 import { closeListener, listen } from './listen.ts'
+import { boundConnections, boundedServer, usualBounds } from './listener-bounds.ts'
 
 /** A role at work in this process. */
 export interface RunningRole {
@@ -26,14 +30,18 @@ export async function startWeb(services: Services): Promise<RunningRole & { addr
 }
 
 /** All routes of the public listener, not yet listening. */
-export function buildWeb(services: Services): FastifyInstance {
+export function buildWeb(services: Services, bounds = usualBounds): FastifyInstance {
   const { config, db, clock, log, apiKeys, metrics } = services
   const app: FastifyInstance = fastify({
     ...appOptions(),
+    ...boundedServer(bounds),
     trustProxy: trusted(config.trustProxy),
     loggerInstance: log as FastifyBaseLogger,
     forceCloseConnections: 'idle',
   })
+  boundConnections(app.server, bounds.connections, metrics)
+  const isKnown = (request: FastifyRequest, first: Buffer) => namesKnownKey(first, queryOf(request), apiKeys)
+  boundBodies(app, bounds, isKnown, defaultBodyLimit, metrics)
   const endpoints = apiEndpoints(services)
   countRequests(app, metrics, Object.keys(endpoints))
   registerHealth(app, db)
@@ -48,6 +56,10 @@ export function buildWeb(services: Services): FastifyInstance {
     bodyLimit: defaultBodyLimit,
     fileLimit: defaultFileLimit,
     spoolFolder: config.dataDir,
+    answerWithin: config.answerWithin * 1_000,
+    rules: services.settings,
+    signatures: createSeenSignatures(db, clock),
+    metrics,
   })
   return app
 }

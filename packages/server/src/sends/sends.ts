@@ -2,12 +2,12 @@ import { sql } from 'kysely'
 import type { Refusals } from '../consent/refusals.ts'
 import type { Clock } from '../platform/clock.ts'
 import { coalesce } from '../platform/coalesce.ts'
-import type { Database } from '../platform/database.ts'
+import type { Database, Queryable, Tx } from '../platform/database.ts'
 import type { JsonObject } from '../platform/json.ts'
 import { shardOfId } from '../platform/shard.ts'
 import { parseAddress } from '../profiles/address.ts'
 import type { Act } from '../profiles/change.ts'
-import { type Profiles, retrying } from '../profiles/door.ts'
+import type { Profiles } from '../profiles/door.ts'
 import { findIds } from '../profiles/read.ts'
 import type { SettingsCache } from '../settings/settings.ts'
 import type { LoadedTemplate, Templates } from '../templates/templates.ts'
@@ -49,7 +49,10 @@ export type UpdateOutcome =
   | { ok: false; reason: 'unknown' | 'too_late' }
 
 export interface Sends {
-  /** Queues a message to each address; unknown people get a profile. Calls that arrive together share statements. */
+  /**
+   * Queues a message to each address; unknown people get a profile. Calls that arrive together share statements, and
+   * are taken apart when one of them fails.
+   */
   send(request: SendRequest): Promise<SendOutcome>
   /** Null for an unknown id, or one older than 90 days. */
   get(sendId: string): Promise<SendRecord | null>
@@ -89,29 +92,45 @@ export function createSends(parts: {
       const template = known.get(request.template)
       return template ? request.emails.map((email) => newParcel(request, template, email)) : null
     })
-    const parcels = calls.flatMap((call) => call ?? [])
-    await findPeople(parcels)
-    await queue(parcels)
+    await queueAll(calls.flatMap((call) => call ?? []))
     return calls.map((call, index): SendOutcome => {
       if (!call) return { ok: false, code: 14, reason: 'template' }
       return { ok: true, template: requests[index]!.template, sends: call.map((parcel) => parcel.result!) }
     })
   }
 
-  /** Finds or creates the person behind each address. */
-  async function findPeople(parcels: Parcel[]): Promise<void> {
+  async function queueAll(parcels: readonly Parcel[]): Promise<void> {
     const open = parcels.filter((parcel) => parcel.result === null)
+    if (open.length === 0) return
     const found = await findIds(
       db,
       open.map(({ address }) => ({ kind: 'email' as const, value: address })),
     )
-    const strangers: Parcel[] = []
-    for (const [index, parcel] of open.entries()) {
-      parcel.profileId = found[index] ?? null
-      if (parcel.profileId === null) strangers.push(parcel)
+    for (const [index, parcel] of open.entries()) parcel.profileId = found[index] ?? null
+    // Strangers come to be together with their messages. What has to be counted is counted under a lock that only a
+    // transaction can hold. The ordinary message needs one statement to be written, which is durable by itself.
+    const isOrdinary = open.every(
+      ({ profileId, request: { limit }, template }) => profileId !== null && !limit && !template.isOptinConfirm,
+    )
+    if (isOrdinary) await queue(db, open)
+    else {
+      await db.transaction().execute(async (tx) => {
+        await makePeople(tx, open)
+        await queue(
+          tx,
+          open.filter((parcel) => parcel.result === null),
+        )
+      })
     }
+    wake()
+  }
+
+  /** Creates the people whom nobody knew. */
+  async function makePeople(tx: Tx, parcels: readonly Parcel[]): Promise<void> {
+    const strangers = parcels.filter(({ profileId }) => profileId === null)
     if (strangers.length === 0) return
-    const made = await profiles.changeAll(
+    const made = await profiles.changeIn(
+      tx,
       strangers.map(({ address, request }) => ({ person: { kind: 'email', value: address }, act: request.act })),
     )
     for (const [index, parcel] of strangers.entries()) {
@@ -122,19 +141,10 @@ export function createSends(parts: {
     }
   }
 
-  async function queue(parcels: Parcel[]): Promise<void> {
-    const open = parcels.filter((parcel) => parcel.result === null)
-    if (open.length === 0) return
-    const env = { now: clock.now(), settings: await settings.get(), wishesOf: refusals.wishesOf }
-    const requests = open.map(enqueueRequest)
-    // What has to be counted is counted under a lock that only a transaction can hold; the ordinary message needs
-    // one statement to be written, which is durable by itself.
-    const counts = requests.some(({ limit, template }) => limit || template.isOptinConfirm)
-    const outcomes = counts
-      ? await retrying(() => db.transaction().execute((tx) => enqueue(tx, requests, env)))
-      : await enqueue(db, requests, env)
+  async function queue(q: Queryable, open: readonly Parcel[]): Promise<void> {
+    const env = { now: clock.now(), settings: await settings.get(q), wishesOf: refusals.wishesOf }
+    const outcomes = await enqueue(q, open.map(enqueueRequest), env)
     for (const [index, parcel] of open.entries()) parcel.result = resultOf(parcel, outcomes[index]!)
-    wake()
   }
 
   function resultOf(parcel: Parcel, outcome: EnqueueOutcome): SentOne {

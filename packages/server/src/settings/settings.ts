@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { type Author, writeAudit } from '../account/audit.ts'
+import { onBehalfOf } from '../platform/callers.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { Json } from '../platform/json.ts'
@@ -59,6 +60,10 @@ export interface Settings {
   postback_api_changes: boolean
   /** Rate limits of the API: documented figures, or none. */
   rate_limits: boolean
+  /** Whether the API takes parameters in bracket style, whose signatures do not cover names. See docs/security.md. */
+  bracket_style: 'on' | 'off'
+  /** Whether POST and DELETE are refused when their signature was seen within a day. */
+  refuse_seen_signatures: boolean
 }
 
 export const DEFAULTS: Settings = {
@@ -82,6 +87,8 @@ export const DEFAULTS: Settings = {
   update_postback_url: '',
   postback_api_changes: false,
   rate_limits: true,
+  bracket_style: 'on',
+  refuse_seen_signatures: false,
 }
 
 const CHOICES: { [name in keyof Settings]?: readonly string[] } = {
@@ -90,6 +97,7 @@ const CHOICES: { [name in keyof Settings]?: readonly string[] } = {
   confirm_mode: ['button', 'auto'],
   link_list_mode: ['scored', 'interstitial', 'off'],
   oneclick_level: ['basic', 'all'],
+  bracket_style: ['on', 'off'],
 }
 
 /** Reads all settings as the database holds them now. */
@@ -112,7 +120,8 @@ export function cacheSettings(db: Queryable): SettingsCache {
   return {
     get(q = db) {
       if (!cached || performance.now() - cached.at > STALE_AFTER) {
-        const settings = readSettings(q)
+        // Others may wait for it too, so it goes on when whoever asked first has been answered.
+        const settings = onBehalfOf([], () => readSettings(q))
         settings.catch(() => {
           cached = null
         })

@@ -18,9 +18,6 @@ const POLICY = [
   'sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation',
 ].join('; ')
 
-/** Long enough for going back and forth, in seconds: what it shows follows the person's data. */
-const KEPT = 60
-
 /** `/v/{token}`, the message in the browser, and `/v/{token}/text`, its text part: for whoever has the mail. */
 export function registerView(app: FastifyInstance, parts: TrackingParts, tools: TrackingTools): void {
   const { clock, db, histories, links, lists, sends, settings, templates } = parts
@@ -35,11 +32,7 @@ export function registerView(app: FastifyInstance, parts: TrackingParts, tools: 
     const env = { now: clock.now(), settings: await settings.get() }
     const shown = await showAgain(rendering, messageId, env)
     if (!shown) return nothing(reply)
-    reply.headers({
-      ...PAGE_HEADERS,
-      'cache-control': `private, max-age=${KEPT}`,
-      'content-security-policy': POLICY,
-    })
+    reply.headers({ ...PAGE_HEADERS, 'content-security-policy': POLICY })
     if (isText) return reply.type('text/plain; charset=utf-8').send(shown.text)
     const html =
       shown.html || `<!DOCTYPE html><title>${escapeHtml(shown.subject)}</title><pre>${escapeHtml(shown.text)}</pre>`

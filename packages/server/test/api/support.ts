@@ -17,6 +17,7 @@ import { leaves } from '../../src/api/parameters.ts'
 import { documentedLimits } from '../../src/api/rate-limit.ts'
 import { readParams } from '../../src/api/request.ts'
 import { type MovableClock, movableClock } from '../../src/platform/clock.ts'
+import { createMetrics } from '../../src/platform/metrics.ts'
 
 export const key = '0123456789abcdef0123456789abcdef'
 export const secret = 'fedcba9876543210fedcba9876543210'
@@ -111,6 +112,8 @@ export async function serve(changes: Partial<ApiDoor> = {}): Promise<Server> {
     bodyLimit: defaultBodyLimit,
     fileLimit: 100_000,
     spoolFolder,
+    answerWithin: 15_000,
+    metrics: createMetrics(),
     ...changes,
   })
   registerDocs(app, endpoints, '0.1.0', 'http://127.0.0.1')

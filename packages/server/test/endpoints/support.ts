@@ -9,16 +9,17 @@ import { expect } from 'vitest'
 import { sign } from '../../src/account/signature.ts'
 import { leaves } from '../../src/api/parameters.ts'
 import { readParams } from '../../src/api/request.ts'
-import { readConfig } from '../../src/config.ts'
+import { type Config, readConfig } from '../../src/config.ts'
 import { type MovableClock, movableClock } from '../../src/platform/clock.ts'
 import type { Database } from '../../src/platform/database.ts'
-import { createLog } from '../../src/platform/log.ts'
+import { createLog, type Log } from '../../src/platform/log.ts'
 import type { EmbeddedConnection } from '../../src/platform/postgres/index.ts'
 import { shardOfKey } from '../../src/platform/shard.ts'
+import type { ListenerBounds } from '../../src/roles/listener-bounds.ts'
 import { buildWeb } from '../../src/roles/web.ts'
 import { createServices, type Services } from '../../src/services.ts'
 import { changeSetting } from '../../src/settings/settings.ts'
-import { freshDatabase } from '../support/database.ts'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 
 export const key = '0123456789abcdef0123456789abcdef'
 export const secret = 'fedcba9876543210fedcba9876543210'
@@ -59,15 +60,21 @@ export interface Client {
   call(method: string, ...args: unknown[]): Promise<{ error: unknown; body: unknown }>
 }
 
-export async function openHouse(): Promise<House> {
+export const openHouse = async (): Promise<House> => openHouseOn(await freshDatabase())
+
+/** The same on a database that is there already; `drop` ends it. */
+export async function openHouseOn(
+  { db, connection, drop }: FreshDatabase,
+  changes: Partial<Config> = {},
+  { log = createLog('test', 'silent'), bounds }: { log?: Log; bounds?: ListenerBounds } = {},
+): Promise<House> {
   const dataDir = mkdtempSync(join(tmpdir(), 'endpoints-test-'))
-  const { db, connection, drop } = await freshDatabase()
   const clock = movableClock('2030-03-05T12:00:20Z')
   const read = readConfig({ FAIRLEAD_DATA_DIR: dataDir })
   if (!read.ok) throw new Error(read.problem)
   await db.insertInto('api_key').values({ key, secret, created_at: clock.now() }).execute()
-  const services = await createServices({ config: read.config, db, clock, log: createLog('test', 'silent') })
-  const app = buildWeb(services)
+  const services = await createServices({ config: { ...read.config, ...changes }, db, clock, log })
+  const app = buildWeb(services, bounds)
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`

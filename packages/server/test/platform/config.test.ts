@@ -35,6 +35,7 @@ describe('the environment', () => {
       bounceDomain: null,
       from: { name: 'Fairlead', address: 'hello@example.com' },
       trustProxy: null,
+      answerWithin: 15,
     })
   })
 
@@ -43,6 +44,15 @@ describe('the environment', () => {
     expect(trusts('127.0.0.1')).toEqual(['127.0.0.1'])
     expect(trusts('10.1.0.0/16, ::1 ,fd00::/8')).toEqual(['10.1.0.0/16', '::1', 'fd00::/8'])
     expect(trusts('2')).toBe(2)
+  })
+
+  test('the time in which calls are answered is a number of seconds', () => {
+    expect(config({ FAIRLEAD_ANSWER_WITHIN: '30' }).answerWithin).toBe(30)
+    for (const value of ['0', '1.5', '301', 'soon']) {
+      expect(problem({ FAIRLEAD_ANSWER_WITHIN: value })).toBe(
+        `FAIRLEAD_ANSWER_WITHIN must be a number of seconds from 1 to 300, not "${value}"`,
+      )
+    }
   })
 
   test.each(['0', '10', 'true', '*', '10.0.0.300', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.1,', 'fe80::1%eth0'])(

@@ -315,7 +315,7 @@ describe('a message in the browser', () => {
       /default-src 'none'.*frame-ancestors 'none'.*sandbox/,
     )
     expect(response.headers.get('referrer-policy')).toBe('no-referrer')
-    expect(response.headers.get('cache-control')).toBe('private, max-age=60')
+    expect(response.headers.get('cache-control')).toBe('no-store')
     expect(response.headers.get('x-robots-tag')).toContain('noindex')
     const text = await house.visit(`${view}/text`)
     expect(text.headers.get('content-type')).toBe('text/plain; charset=utf-8')
