@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import type { Config, Relay } from '../config.ts'
+import { countOrphans, nextLook } from '../delivery/orphans.ts'
 import { openConnection } from '../delivery/transport.ts'
 import { migrations } from '../migrations/index.ts'
 import { openDataFolder } from '../platform/data-folder.ts'
@@ -47,6 +48,7 @@ function checks(config: Config): Check[] {
     { name: 'Node.js', run: async () => nodeVersion() },
     { name: 'data folder', run: async () => openDataFolder(config.dataDir) },
     { name: 'database', run: () => database(config) },
+    { name: 'mail queue', run: () => queue(config) },
     { name: 'public port', run: () => port(config.host, config.port) },
     { name: 'console port', run: () => port(config.host, config.consolePort) },
     { name: 'public address', run: async () => publicAddress(config) },
@@ -66,6 +68,19 @@ function database(config: Config): Promise<string> {
     if (pending.length > 0)
       throw new Error(`answers, but has migrations to come (${pending.join(', ')}): run "fairlead migrate"`)
     return 'answers and is up to date'
+  })
+}
+
+/** Every unfinished message waits, or is held by a worker, or is in doubt. */
+function queue(config: Config): Promise<string> {
+  return withDatabase(config, async (db) => {
+    if ((await pendingMigrations(db, migrations)).length > 0) return 'not looked at before the migrations'
+    const look = await nextLook(db)
+    const orphans = await countOrphans(db, look)
+    if (orphans > 0)
+      throw new Error(`${orphans} messages are held by no worker; a worker that runs puts them back within seconds`)
+    const part = look.pages < look.of ? ` (${look.pages} of ${look.of} pages looked at)` : ''
+    return `every unfinished message is looked after${part}`
   })
 }
 

@@ -1,3 +1,4 @@
+import { reopenStranded } from '../campaigns/finish.ts'
 import type { Direct, Relay } from '../config.ts'
 import type { Clock } from '../platform/clock.ts'
 import { coalesce } from '../platform/coalesce.ts'
@@ -17,6 +18,7 @@ import { createLine } from './line.ts'
 import { createDeliveryMetrics } from './metrics.ts'
 import { directSource } from './mx/direct.ts'
 import { internet, type MxWorld } from './mx/hosts.ts'
+import { watchOver } from './orphans.ts'
 import { consequenceOf, verdictOn } from './outcome.ts'
 import { createOutlets, type Outlets } from './outlets.ts'
 import { createPacing } from './pacing.ts'
@@ -315,9 +317,11 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       const { triggered, campaigns } = await takeOverExpired(db, clock.now())
       if (triggered > 0) log.warn({ messages: triggered }, 'in doubt after a crash: tried again, same Message-ID')
       if (campaigns > 0) log.warn({ messages: campaigns }, 'campaign messages in doubt after a crash: kept as they are')
-      if (triggered + campaigns > 0) loop.nudge()
+      const found = await watchOver(db, clock.now(), log)
+      for (const campaign of await reopenStranded(db)) log.error({ campaign }, 'an ended campaign had messages waiting')
+      if (triggered + campaigns + found > 0) loop.nudge()
     } catch (error) {
-      log.debug({ err: error }, 'the lease could not be renewed')
+      log.debug({ err: error }, 'the lease could not be renewed, or what is lost not looked for')
     }
   }
 

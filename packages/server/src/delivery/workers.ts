@@ -29,7 +29,9 @@ export async function addWorker(db: Database, now: Date): Promise<number> {
 /** Makes leases good for another span. @returns those that are: of the others, another worker has taken over */
 export async function renewLeases(db: Database, workers: readonly number[], now: Date): Promise<Set<number>> {
   const { rows } = await sql<{ id: number }>`
-    update delivery_worker set lease_until = ${leaseEnd(now)} where id = any(${workers}::int[]) returning id`.execute(db)
+    update delivery_worker set lease_until = ${leaseEnd(now)} where id = any(${workers}::int[]) returning id`.execute(
+    db,
+  )
   return new Set(rows.map((row) => row.id))
 }
 
