@@ -20,7 +20,7 @@ declare module '../platform/database.ts' {
 }
 
 /** Pages at the end of the table that each look reads: a message is written where it was first put. */
-const NEWEST = 1_024
+const NEWEST = 512
 /** Pages that each look reads besides. A look takes a few dozen milliseconds at most with both. */
 const SHARE = 1_024
 /** Workers look this often, all of them together, in ms. */
