@@ -3,11 +3,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { fillChunk } from '../../src/campaigns/fill.ts'
 import { type CampaignLoopParts, campaignRound } from '../../src/campaigns/loop.ts'
 import { resolveInDoubt } from '../../src/delivery/in-doubt.ts'
-import { countOrphans, nextLook } from '../../src/delivery/orphans.ts'
 import { releaseHeld, retryDeferred } from '../../src/delivery/requeue.ts'
 import { LEASE } from '../../src/delivery/workers.ts'
 import { type Database, openDatabase } from '../../src/platform/database.ts'
 import { type Loss, type LossyPostgres, startLossyPostgres } from '../support/lossy-postgres.ts'
+import { orphansIn } from '../support/orphans.ts'
 import { type MailHouse, mailHouse, sendOf } from './support.ts'
 
 /*
@@ -65,13 +65,11 @@ const states = async () => {
   return Object.fromEntries(rows.map((row) => [row.state, row.n]))
 }
 
-const orphans = async () => countOrphans(house.db, await nextLook(house.db))
-
 /** Everybody has got one message, and nothing is left that says otherwise. */
 async function everybodyHasOne(): Promise<void> {
   await expect.poll(states, { timeout: 25_000, interval: 50 }).toEqual({ sent: 2 * PEOPLE })
   expect(house.sink.messages.map(({ to }) => to[0]).toSorted()).toEqual([...CAMPAIGN, ...READERS].toSorted())
-  expect(await orphans()).toBe(0)
+  expect(await orphansIn(house.db)).toBe(0)
 }
 
 const CLAIM = /update message m set state = 'leased'.*'\{0,1\}'/s
@@ -127,7 +125,7 @@ test.each(
   await expect.poll(states, { timeout: 25_000, interval: 50 }).toEqual({ sent: PEOPLE - 1, failed: 1 })
   expect(isLost()).toBe(true)
   expect(house.sink.messages).toHaveLength(PEOPLE - 1)
-  expect(await orphans()).toBe(0)
+  expect(await orphansIn(house.db)).toBe(0)
 })
 
 test.each(each('a worker leaves', { statement: /with mine as \(/ }))(
@@ -139,12 +137,12 @@ test.each(each('a worker leaves', { statement: /with mine as \(/ }))(
     lossy.lose(loss)
     lossy.lose({ statement: GIVE_BACK, when: loss.when })
     await first.stop()
-    expect(await orphans()).toBe(0)
+    expect(await orphansIn(house.db)).toBe(0)
     house.clock.advance(LEASE + 1)
     work()
     await expect.poll(states, { timeout: 25_000, interval: 50 }).toEqual({ sent: PEOPLE })
     expect(house.sink.messages).toHaveLength(PEOPLE)
-    expect(await orphans()).toBe(0)
+    expect(await orphansIn(house.db)).toBe(0)
   },
 )
 
@@ -194,5 +192,5 @@ test.each([
   expect(isLost()).toBe(true)
   await act()
   expect(await states()).toEqual(expected)
-  expect(await orphans()).toBe(0)
+  expect(await orphansIn(house.db)).toBe(0)
 })
