@@ -20,9 +20,11 @@ declare module '../platform/database.ts' {
 }
 
 /** Pages at the end of the table that each look reads: a message is written where it was first put. */
-const NEWEST = 512
-/** Pages that each look reads besides. A look takes a few dozen milliseconds at most with both. */
-const SHARE = 1_024
+const NEWEST = 256
+/** Pages that each look reads besides: some ten milliseconds with both, and with room for a busy machine. */
+const SHARE = 512
+/** A worker looks at further shares for so long, in ms. */
+const LOOKS_FOR = 25
 /** Workers look this often, all of them together, in ms. */
 export const WATCH_EVERY = 5_000
 
@@ -35,6 +37,8 @@ export interface Look {
   of: number
   /** Where the next look goes on. */
   next: number
+  /** The others have been gone through with this one. */
+  isLast: boolean
 }
 
 /** What was put back. */
@@ -44,8 +48,8 @@ export interface Found {
   campaigns: number
 }
 
-/** The look that comes next: small tables are read whole. */
-export async function nextLook(q: Queryable): Promise<Look> {
+/** The look that comes next: a share of the old pages, if there are any, and the newest ones unless told otherwise. */
+export async function nextLook(q: Queryable, withNewest = true): Promise<Look> {
   const { rows } = await sql<{ of: number; next: number }>`
     select pg_relation_size('message') / current_setting('block_size')::int as of,
       (select next_page from delivery_watch) as next`.execute(q)
@@ -54,7 +58,8 @@ export async function nextLook(q: Queryable): Promise<Look> {
   const begin = from < old ? from : 0
   const end = Math.min(old, begin + SHARE)
   const ranges: Look['ranges'] = end > begin ? [[begin, end]] : []
-  return { ranges: [...ranges, [old, null]], pages: end - begin + of - old, of, next: end }
+  if (withNewest || ranges.length === 0) ranges.push([old, null])
+  return { ranges, pages: end - begin + (withNewest ? of - old : 0), of, next: end, isLast: end === old }
 }
 
 /** Looks that read the table whole, one after the other. */
@@ -62,7 +67,7 @@ export async function* wholeTable(q: Queryable): AsyncGenerator<Look> {
   const { of } = await nextLook(q)
   for (let from = 0; ; from += SHARE) {
     const isLast = from + SHARE >= of
-    yield { ranges: [[from, isLast ? null : from + SHARE]], pages: Math.min(SHARE, of - from), of, next: 0 }
+    yield { ranges: [[from, isLast ? null : from + SHARE]], pages: Math.min(SHARE, of - from), of, next: 0, isLast }
     if (isLast) return
   }
 }
@@ -136,9 +141,18 @@ export async function watchOver(db: Database, now: Date, log: Log): Promise<numb
     update delivery_watch set looked_at = ${now}
     where looked_at is null or looked_at <= ${since} or looked_at > ${now}`.execute(db)
   if (numAffectedRows === 0n) return 0
-  const look = await nextLook(db)
-  const found = await putBack(db, look, now)
-  await sql`update delivery_watch set next_page = ${look.next}`.execute(db)
+  const began = performance.now()
+  const found: Found = { triggered: 0, campaigns: 0 }
+  let look: Look
+  let isFirst = true
+  do {
+    look = await nextLook(db, isFirst)
+    const { triggered, campaigns } = await putBack(db, look, now)
+    found.triggered += triggered
+    found.campaigns += campaigns
+    await sql`update delivery_watch set next_page = ${look.next}`.execute(db)
+    isFirst = false
+  } while (!look.isLast && performance.now() - began < LOOKS_FOR)
   sayFound(log, found)
   return found.triggered + found.campaigns
 }
