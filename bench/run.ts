@@ -27,6 +27,7 @@ const benchmarks: Record<string, { about: string; load(): Promise<Benchmark> }> 
   },
   beside: { about: 'API calls while a campaign runs, beside the same on their own', load: () => import('./beside.ts') },
   fill: { about: 'writing the recipients of campaigns', load: () => import('./fill.ts') },
+  orphans: { about: 'looking for orphans among ten million messages', load: () => import('./orphans.ts') },
   mime: { about: 'writing and signing mail, beside nodemailer', load: () => import('./mime.ts') },
 }
 

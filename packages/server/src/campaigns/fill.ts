@@ -184,13 +184,20 @@ export async function writeRecipients(
     const index = places.get(profile_id)!
     const member = wanted[index]!
     if (member.person) people.set(profile_id, member.person)
-    return messageTo(member, id, campaign.id, revisions[index]!, now)
+    return messageTo(member, id, campaign.id, revisions[index]!, worker!, now)
   })
   return { batch: { id: first.batch, messageIds: rows.map((row) => row.id) }, messages, people }
 }
 
 /** A row as it was written a moment ago. */
-function messageTo(member: Member, id: number, campaignId: number, revisionId: number, now: Date): ClaimedMessage {
+function messageTo(
+  member: Member,
+  id: number,
+  campaignId: number,
+  revisionId: number,
+  worker: number,
+  now: Date,
+): ClaimedMessage {
   return {
     shard: shardOfId(id),
     id,
@@ -208,6 +215,7 @@ function messageTo(member: Member, id: number, campaignId: number, revisionId: n
     doubts: 0,
     scheduled_for: null,
     created_at: now,
+    worker_id: worker,
   }
 }
 

@@ -1,3 +1,4 @@
+import { sayFound } from '../delivery/orphans.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createWorkLoop } from '../platform/work-loop.ts'
 import { cancelWaiting, completeFinished } from './finish.ts'
@@ -40,7 +41,8 @@ export async function campaignRound(parts: CampaignLoopParts): Promise<boolean> 
   })
   await step(async () => (await cancelWaiting(db, clock.now())) > 0)
   await step(async () => {
-    for (const campaign of await completeFinished(db, clock.now())) log.info({ campaign }, 'a campaign is complete')
+    const ended = await completeFinished(db, clock.now(), (found) => sayFound(log, found))
+    for (const campaign of ended) log.info({ campaign }, 'a campaign is complete')
     return false
   })
   if (failure) throw failure

@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import type { Config, Relay } from '../config.ts'
+import { countOrphans, nextLook, wholeTable } from '../delivery/orphans.ts'
 import { openConnection } from '../delivery/transport.ts'
 import { migrations } from '../migrations/index.ts'
 import { openDataFolder } from '../platform/data-folder.ts'
@@ -28,9 +29,10 @@ export const command: CliCommand = {
         'after',
         '\nExample:\n  FAIRLEAD_SMTP_URL=smtp://user:password@relay.example.com:587 npx fairlead doctor',
       )
-      .action(async () => {
+      .option('--thorough', 'read all messages, which may take a while, where otherwise a part has to do')
+      .action(async (options: { thorough?: boolean }) => {
         const config = requireConfig(terminal.env)
-        for (const check of checks(config)) {
+        for (const check of checks(config, options.thorough === true)) {
           try {
             terminal.print(`✓ ${check.name}: ${await check.run()}`)
           } catch (error) {
@@ -42,11 +44,12 @@ export const command: CliCommand = {
   },
 }
 
-function checks(config: Config): Check[] {
+function checks(config: Config, isThorough: boolean): Check[] {
   return [
     { name: 'Node.js', run: async () => nodeVersion() },
     { name: 'data folder', run: async () => openDataFolder(config.dataDir) },
     { name: 'database', run: () => database(config) },
+    { name: 'mail queue', run: () => queue(config, isThorough) },
     { name: 'public port', run: () => port(config.host, config.port) },
     { name: 'console port', run: () => port(config.host, config.consolePort) },
     { name: 'public address', run: async () => publicAddress(config) },
@@ -66,6 +69,24 @@ function database(config: Config): Promise<string> {
     if (pending.length > 0)
       throw new Error(`answers, but has migrations to come (${pending.join(', ')}): run "fairlead migrate"`)
     return 'answers and is up to date'
+  })
+}
+
+/** Every unfinished message waits, or is held by a worker, or is in doubt. */
+function queue(config: Config, isThorough: boolean): Promise<string> {
+  return withDatabase(config, async (db) => {
+    if ((await pendingMigrations(db, migrations)).length > 0) return 'not looked at before the migrations'
+    let [orphans, pages, of] = [0, 0, 0]
+    for await (const look of isThorough ? wholeTable(db) : [await nextLook(db)]) {
+      orphans += await countOrphans(db, look)
+      pages += look.pages
+      of = look.of
+    }
+    if (orphans > 0)
+      throw new Error(
+        `${orphans} messages are held and no worker knows of them; one that runs puts them back by itself`,
+      )
+    return `every unfinished message is looked after${pages < of ? ` (${pages} of ${of} pages were read)` : ''}`
   })
 }
 

@@ -5,6 +5,7 @@ import { type DepthRow, readDepth } from '../delivery/depth.ts'
 import { type HoldTarget, hold, listHolds, release } from '../delivery/holds.ts'
 import { countInDoubt, type Resolution, resolveInDoubt } from '../delivery/in-doubt.ts'
 import { LISTED, type Listed, listMessages } from '../delivery/list.ts'
+import { countOrphans, nextLook } from '../delivery/orphans.ts'
 import { countDeferred, retryDeferred, type Selection } from '../delivery/requeue.ts'
 import { systemClock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
@@ -41,8 +42,13 @@ function status(group: Command, terminal: Terminal): void {
     .action(async (options: { json?: boolean }) => {
       await withDatabase(requireConfig(terminal.env), async (db) => {
         const now = systemClock.now()
-        const [messages, inDoubt, holds] = await Promise.all([readDepth(db, now), countInDoubt(db), describeHolds(db)])
-        if (options.json) return terminal.print(JSON.stringify({ messages, inDoubt, holds }))
+        const [messages, inDoubt, holds, orphans] = await Promise.all([
+          readDepth(db, now),
+          countInDoubt(db),
+          describeHolds(db),
+          nextLook(db).then((look) => countOrphans(db, look)),
+        ])
+        if (options.json) return terminal.print(JSON.stringify({ messages, inDoubt, holds, orphans }))
         for (const line of depthLines(messages, now)) terminal.print(line)
         for (const { campaignId, name, count } of inDoubt) {
           terminal.print(
@@ -52,6 +58,8 @@ function status(group: Command, terminal: Terminal): void {
         for (const { target, reason, at } of holds) {
           terminal.print(`Held since ${minute(at)}: ${target}${reason ? ` (${visible(reason)})` : ''}`)
         }
+        if (orphans > 0)
+          terminal.print(`${orphans} messages are held and no worker knows of them; one that runs puts them back`)
       })
     })
 }

@@ -5,6 +5,9 @@ import type { Queryable } from '../platform/database.ts'
  * What a worker holds, as rows of lists: one for each batch of messages that it claimed or wrote for itself, and one for
  * each batch whose attempt has begun. To claim or to mark a hundred messages is so one small row, not a hundred rows
  * written anew. A message is held only while its own row says so too; what is left in a list besides means nothing.
+ *
+ * A list can go only when none of its messages is held any more. The statement that forgets it asks the messages
+ * themselves: what a worker remembers is a hint about which lists to ask for, and nothing depends on its being right.
  */
 
 declare module '../platform/database.ts' {
@@ -54,9 +57,30 @@ export function unlisting(worker: number, ids: readonly number[]): RawBuilder<un
     where worker_id = ${worker} and message_ids && ${ids}::bigint[]`
 }
 
-/** A statement that forgets lists. */
-export function forgetting(worker: number, batchIds: readonly number[]): RawBuilder<unknown> {
-  return sql`delete from delivery_batch where worker_id = ${worker} and id = any(${batchIds}::bigint[])`
+/** Whether a message of the list `b` is still held: a look at each by its key. */
+const HOLDS = sql<boolean>`exists (
+  select from unnest(b.message_ids) as one(id)
+  join message m on m.shard = (one.id & 63)::smallint and m.id = one.id
+  where m.worker_id = b.worker_id and m.state = 'leased')`
+
+/** A statement that forgets those of these lists of which nothing is held any more. */
+export function forgetting(batchIds: readonly number[]): RawBuilder<unknown> {
+  return sql`delete from delivery_batch b where b.id = any(${batchIds}::bigint[]) and not ${HOLDS}`
+}
+
+/** Forgets the lists of workers of which nothing is held any more, except those that will be told as empty in time. */
+export async function forgetFurther(q: Queryable, workers: readonly number[], known: readonly number[]): Promise<void> {
+  await sql`
+    delete from delivery_batch b where b.worker_id = any(${workers}::int[])
+      and b.id not in (select unnest(${known}::bigint[])) and not ${HOLDS}`.execute(q)
+}
+
+/** Removes a worker that holds nothing; one that could not give back everything is left for others to take over. */
+export async function removeWorker(q: Queryable, worker: number): Promise<void> {
+  await sql`
+    with mine as (select b.id, ${HOLDS} as holds from delivery_batch b where b.worker_id = ${worker}),
+    forgotten as (delete from delivery_batch where id in (select id from mine where not holds))
+    delete from delivery_worker where id = ${worker} and not exists (select from mine where holds)`.execute(q)
 }
 
 /** Messages that this worker holds as far as the database knows. */
@@ -74,16 +98,18 @@ export const HELD_MESSAGES: RawBuilder<unknown> = sql`(
   join message m on m.shard = (listed.id & 63)::smallint and m.id = listed.id and m.worker_id = listed.worker_id
     and m.state = 'leased')`
 
-/** Which lists a worker's messages are in, so that lists of which nothing is left can be forgotten. */
+/**
+ * Which lists a worker's messages are in, so that lists of which nothing is left can be forgotten soon. It is a hint: a
+ * list that it does not know is found by `forgetFurther`.
+ */
 export interface BatchBook {
   add(batch: Batch): void
   /** A message is not held any more. */
   remove(messageId: number): void
   /** Lists of which nothing is held any more, each told once. */
   takeEmpty(): number[]
-  /** They could not be forgotten: tells them again. */
-  putBack(batchIds: readonly number[]): void
-  clear(): void
+  /** Lists that have not been told as empty yet. */
+  known(): number[]
 }
 
 export function createBatchBook(): BatchBook {
@@ -122,13 +148,6 @@ export function createBatchBook(): BatchBook {
       empty = []
       return taken
     },
-    putBack(batchIds) {
-      empty.push(...batchIds)
-    },
-    clear() {
-      lists.clear()
-      left.clear()
-      empty = []
-    },
+    known: () => [...left.keys(), ...empty],
   }
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Database, Queryable } from '../platform/database.ts'
 import type { Family } from '../platform/metrics.ts'
 import { HELD_MESSAGES } from './batches.ts'
+import { countOrphans, nextLook } from './orphans.ts'
 
 /**
  * Where waiting messages stand. Beside the states of a message: `scheduled`, queued for a later time; `paused`, of a
@@ -82,7 +83,7 @@ const RESTS = 20
 const PATIENCE = 2_000
 
 export function createDepthGauge(db: Database, clock: Clock): DepthGauge {
-  let counted: { rows: DepthRow[]; at: Date } | null = null
+  let counted: { rows: DepthRow[]; orphans: number; at: Date } | null = null
   let isUp = true
   let goodUntil = 0
   let underWay: Promise<void> | null = null
@@ -91,7 +92,11 @@ export function createDepthGauge(db: Database, clock: Clock): DepthGauge {
     const began = performance.now()
     const at = clock.now()
     try {
-      counted = { rows: await readDepth(db, at), at }
+      const [rows, orphans] = await Promise.all([
+        readDepth(db, at),
+        nextLook(db).then((look) => countOrphans(db, look)),
+      ])
+      counted = { rows, orphans, at }
       isUp = true
     } catch {
       isUp = false
@@ -112,7 +117,7 @@ export function createDepthGauge(db: Database, clock: Clock): DepthGauge {
       }
       return [
         gauge('fairlead_database_up', 'Whether the database answered the last count', [[[], isUp ? 1 : 0]]),
-      ].concat(counted ? describe(counted.rows, counted.at, clock.now()) : [])
+      ].concat(counted ? [...describe(counted.rows, counted.at, clock.now()), orphaned(counted.orphans)] : [])
     },
   }
 }
@@ -142,6 +147,9 @@ function describe(rows: readonly DepthRow[], at: Date, now: Date): Family[] {
     ]),
   ]
 }
+
+const orphaned = (count: number) =>
+  gauge('fairlead_queue_orphans', 'Messages that are held and on no list of a worker: at the last look', [[[], count]])
 
 function gauge(
   name: string,

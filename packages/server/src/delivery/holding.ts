@@ -1,43 +1,50 @@
 import type { Clock } from '../platform/clock.ts'
-import type { Database } from '../platform/database.ts'
+import { type Database, isAnswerLost } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import { asOneStatement } from '../platform/together.ts'
-import { type Batch, createBatchBook, forgetting, heldBy, markAttempting, unlisting } from './batches.ts'
+import { type Batch, createBatchBook, forgetFurther, markAttempting, removeWorker, unlisting } from './batches.ts'
 import { type ClaimedMessage, giveBack } from './queue.ts'
 import { createRoom } from './room.ts'
-import { addWorker, removeWorker, renewLease } from './workers.ts'
+import { addWorker, renewLeases, takeStrays } from './workers.ts'
 
 /** What people wait for, and what campaigns send: each has its own room, so that neither fills the other's. */
 type Side = 'triggered' | 'campaign'
 
-/** The messages that this worker holds, in its memory and in the database, and its standing there as a worker. */
+/**
+ * The messages that this worker holds, in its memory and in the database, and its standing there as a worker.
+ *
+ * Its memory lets go of a message only when the database has said that the message is not held any more. What could not
+ * be given back stays here as unsure, and is given back again. What the database gave to this worker without being able
+ * to say so is looked for whenever an answer was lost, and at every renewal of the lease.
+ *
+ * A worker takes a new number when an answer was lost, and keeps the old one for what it holds under it. A statement
+ * without an answer may still be waiting somewhere, and be carried out late: it then names a number under which nothing
+ * is claimed any more.
+ */
 export interface Holding {
-  /** This worker's number in the database: it gets one at first, and a new one after it was given up for dead. */
+  /** The number to take messages under: it gets one at first, and a new one when the last is not to be used any more. */
   join(): Promise<number>
-  /** The number that it has now; 0: none. */
-  worker(): number
   /** How many more messages of a side may be taken now. */
   free(side: Side): number
-  /**
-   * Runs a statement that takes messages. If it fails, the database may have done it and could not say so; `settleDoubt`
-   * finds out.
-   */
-  taking<Answer>(statement: Promise<Answer>): Promise<Answer>
-  /** Gives back what this worker holds without knowing. Nothing may be taken meanwhile. */
+  /** Waits for a statement about messages. If its answer is lost, `settleDoubt` finds out what it did. */
+  asking<Answer>(statement: Promise<Answer>): Promise<Answer>
+  /** Gives back what could not be given back before, and what this worker holds without knowing. Nothing may be taken meanwhile. */
   settleDoubt(): Promise<void>
   add(batch: Batch, messages: readonly ClaimedMessage[]): void
-  /** Lists messages as attempted. @returns false: they are no longer this worker's */
+  /** Lists messages as attempted. @returns false: they are no longer this worker's. Throws: nobody knows */
   mark(messages: readonly ClaimedMessage[]): Promise<boolean>
   /** A message went out so many milliseconds after it was decided about. */
   left(message: ClaimedMessage, milliseconds: number): void
-  /** A message is not held any more. */
+  /** A message is not held any more, says the database. */
   release(message: ClaimedMessage): void
   /** Back to the queue, not to be taken before `dueAt`. Never rejects: what cannot be given back now is later. */
   giveBack(messages: readonly ClaimedMessage[], dueAt?: Date | null): Promise<void>
   /** Lists that have become empty, for `settleAll` to forget. */
-  book: { takeEmpty(): number[]; putBack(batchIds: readonly number[]): void }
-  /** Renews the lease and tidies up. @returns false: another worker has taken over, and nothing is held any more */
+  book: { takeEmpty(): number[] }
+  /** Renews the lease. @returns false: another worker has taken over what was held under some number */
   renew(): Promise<boolean>
+  /** Whether a message's number is still this worker's. */
+  isMine(message: ClaimedMessage): boolean
   /** This worker ends. */
   leave(): Promise<void>
 }
@@ -51,83 +58,130 @@ interface HoldingParts {
 }
 
 const sideOf = ({ campaign_id }: ClaimedMessage): Side => (campaign_id === null ? 'triggered' : 'campaign')
+const idsOf = (messages: readonly ClaimedMessage[]) => messages.map((message) => message.id)
+const byWorker = (messages: readonly ClaimedMessage[]) => Map.groupBy(messages, (message) => message.worker_id)
 
 export function createHolding({ db, clock, log, hasRoom }: HoldingParts): Holding {
-  let worker: number | null = null
+  /** The number to take messages under, if there is one at the moment. */
+  let current: number | null = null
+  /** All numbers that this worker has: the current one, and those under which something may still be held. */
+  const numbers = new Set<number>()
+  /** Something may be held that is not known here. */
   let isUnsure = false
   const book = createBatchBook()
-  const held = { triggered: new Set<number>(), campaign: new Set<number>() }
+  /** By id, the number that the message is held under. */
+  const held = { triggered: new Map<number, number>(), campaign: new Map<number, number>() }
   const rooms = { triggered: createRoom(), campaign: createRoom() }
+  /** What is to be given back, and is not known to be. */
+  let unsure: Array<{ messages: readonly ClaimedMessage[]; dueAt: Date | null }> = []
 
-  async function taking<Answer>(statement: Promise<Answer>): Promise<Answer> {
+  async function asking<Answer>(statement: Promise<Answer>): Promise<Answer> {
     try {
       return await statement
     } catch (error) {
       isUnsure = true
+      if (isAnswerLost(error)) current = null
       throw error
     }
   }
 
-  const backToQueue = (mine: number, ids: readonly number[], dueAt: Date | null) =>
-    asOneStatement(db, [giveBack(mine, ids, dueAt), unlisting(mine, ids)])
+  const backToQueue = (worker: number, ids: readonly number[], dueAt: Date | null) =>
+    asOneStatement(db, [giveBack(worker, ids, dueAt), unlisting(worker, ids)])
 
   function release(message: ClaimedMessage): void {
     const side = sideOf(message)
-    if (!held[side].delete(message.id)) return
+    // The same message may have been claimed again, under another number, after this one was given up for dead.
+    if (held[side].get(message.id) !== message.worker_id) return
+    held[side].delete(message.id)
     book.remove(message.id)
     if (rooms[side].opensAt(held[side].size)) hasRoom()
   }
 
+  async function back(messages: readonly ClaimedMessage[], dueAt: Date | null): Promise<void> {
+    for (const [worker, some] of byWorker(messages)) {
+      try {
+        await asking(backToQueue(worker, idsOf(some), dueAt))
+        for (const message of some) release(message)
+      } catch (error) {
+        unsure.push({ messages: some, dueAt })
+        log.warn({ err: error, messages: some.length }, 'messages could not be given back yet')
+      }
+    }
+  }
+
+  async function backAgain(): Promise<void> {
+    const again = unsure
+    unsure = []
+    for (const { messages, dueAt } of again) await back(messages, dueAt)
+  }
+
+  /** Old numbers go when nothing is held under them. */
+  async function removeOld(): Promise<void> {
+    for (const number of numbers) if (number !== current) await removeWorker(db, number)
+  }
+
   return {
     async join() {
-      worker ??= await addWorker(db, clock.now())
-      return worker
+      if (current === null) {
+        current = await addWorker(db, clock.now())
+        numbers.add(current)
+      }
+      return current
     },
-    worker: () => worker ?? 0,
     free: (side) => rooms[side].free(held[side].size),
-    taking,
+    asking,
     async settleDoubt() {
-      if (!isUnsure || worker === null) return
-      const strays = (await heldBy(db, worker)).filter((id) => !held.triggered.has(id) && !held.campaign.has(id))
-      if (strays.length > 0) await backToQueue(worker, strays, null)
+      if (unsure.length > 0) await backAgain()
+      if (!isUnsure || numbers.size === 0) return
+      // A statement that fails meanwhile asks for another look.
       isUnsure = false
+      try {
+        const known = [...held.triggered.keys(), ...held.campaign.keys()]
+        const { strays, campaigns } = await takeStrays(db, [...numbers], known, clock.now())
+        if (strays > 0) log.warn({ messages: strays, inDoubt: campaigns }, 'taken without an answer, and given back')
+        await forgetFurther(db, [...numbers], book.known())
+        await removeOld()
+      } catch (error) {
+        isUnsure = true
+        throw error
+      }
     },
     add(batch, messages) {
       book.add(batch)
-      for (const message of messages) held[sideOf(message)].add(message.id)
+      for (const message of messages) held[sideOf(message)].set(message.id, message.worker_id)
     },
     async mark(messages) {
-      const ids = messages.map((message) => message.id)
-      const batch = worker === null ? null : await taking(markAttempting(db, worker, ids))
-      if (batch) book.add(batch)
-      return batch !== null
+      let areMarked = true
+      for (const [worker, some] of byWorker(messages)) {
+        const batch = await asking(markAttempting(db, worker, idsOf(some)))
+        if (batch) book.add(batch)
+        else areMarked = false
+      }
+      return areMarked
     },
     left: (message, milliseconds) => rooms[sideOf(message)].left(milliseconds),
     release,
-    async giveBack(messages, dueAt = null) {
-      if (messages.length > 0 && worker !== null) {
-        const ids = messages.map((message) => message.id)
-        await taking(backToQueue(worker, ids, dueAt)).catch((error) =>
-          log.warn({ err: error }, 'messages could not be given back yet'),
-        )
-      }
-      for (const message of messages) release(message)
-    },
+    giveBack: (messages, dueAt = null) => back(messages, dueAt),
     book,
     async renew() {
-      if (worker === null) return true
-      if (!(await renewLease(db, worker, clock.now()))) {
-        worker = null
-        book.clear()
-        return false
-      }
-      const empty = book.takeEmpty()
-      if (empty.length > 0) await forgetting(worker, empty).execute(db)
-      return true
+      const mine = [...numbers]
+      if (mine.length === 0) return true
+      const renewed = await renewLeases(db, mine, clock.now())
+      const lost = mine.filter((number) => !renewed.has(number))
+      for (const number of lost) numbers.delete(number)
+      if (current !== null && !numbers.has(current)) current = null
+      isUnsure = true
+      const holders = new Set([...held.triggered.values(), ...held.campaign.values()])
+      return !lost.some((number) => holders.has(number))
     },
+    isMine: (message) => numbers.has(message.worker_id),
     async leave() {
-      if (worker === null) return
-      await removeWorker(db, worker).catch((error) => log.debug({ err: error }, 'the worker could not be removed'))
+      try {
+        await backAgain()
+        for (const number of numbers) await removeWorker(db, number)
+      } catch (error) {
+        log.debug({ err: error }, 'the worker could not be removed')
+      }
     },
   }
 }

@@ -1,3 +1,4 @@
+import { reopenStranded } from '../campaigns/finish.ts'
 import type { Direct, Relay } from '../config.ts'
 import type { Clock } from '../platform/clock.ts'
 import { coalesce } from '../platform/coalesce.ts'
@@ -17,6 +18,7 @@ import { createLine, domainOf } from './line.ts'
 import { createDeliveryMetrics } from './metrics.ts'
 import { directSource } from './mx/direct.ts'
 import { internet, type MxWorld } from './mx/hosts.ts'
+import { watchOver } from './orphans.ts'
 import { consequenceOf, verdictOn } from './outcome.ts'
 import { createOutlets, type Outlets } from './outlets.ts'
 import { createPacing } from './pacing.ts'
@@ -97,15 +99,13 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     pacing,
     ahead: AHEAD,
     mark: (messages) => holding.mark(messages.map(({ message }) => message)),
-    lost(messages) {
-      for (const { message } of messages) release(message)
-    },
+    lost: (messages) => void giveBack(messages.map(({ message }) => message)),
   })
   const metrics = createDeliveryMetrics(parts.metrics ?? createMetrics())
   const report = createDeliveryReport(log, metrics)
   const recovery = createRecovery({ db, clock, log, wake: () => loop.nudge() })
   const settlers = { db, profiles, book: holding.book, metrics, report }
-  const settler = coalesce((batch: Settled[]) => settleAll(settlers, holding.worker(), batch, clock.now()), {
+  const settler = coalesce((batch: Settled[]) => holding.asking(settleAll(settlers, batch, clock.now())), {
     linger: LINGER,
   })
   let isStopping = false
@@ -128,7 +128,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
         break
       } catch (error) {
         report.unwritten(error)
-        if (isStopping && !(await isReachable(db))) break
+        // The lease runs out, and whoever takes over finds the message on the list of an attempt.
+        if (isStopping && !(await isReachable(db))) return
         await new Promise((resolve) => setTimeout(resolve, wait))
       }
     }
@@ -138,8 +139,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   let settling = 0
   let settledAll: (() => void) | null = null
   function settleSoon(message: ClaimedMessage, consequence: Pick<Settled, 'settlement' | 'change' | 'alarm'>): void {
-    const { profile_id, template_id, kind, scheduled_for, created_at } = message
-    const facts = { profileId: profile_id, templateId: template_id, kind, since: scheduled_for ?? created_at }
+    const { profile_id, template_id, kind, scheduled_for, created_at, worker_id: worker } = message
+    const facts = { profileId: profile_id, templateId: template_id, kind, since: scheduled_for ?? created_at, worker }
     settling += 1
     void settled(message, { ...consequence, ...facts }).then(() => {
       settling -= 1
@@ -258,7 +259,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
   /** Claims what waits. @returns how many */
   async function takeWaiting(claiming: Promise<Claim>): Promise<number> {
-    const claimed = await holding.taking(claiming)
+    const claimed = await holding.asking(claiming)
     if (!claimed) return 0
     holding.add(claimed.batch, claimed.messages)
     await take(claimed.messages, null)
@@ -270,7 +271,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     if (!parts.fill) return false
     let filled: Filled | null
     try {
-      filled = await holding.taking(parts.fill(mine, clock.now(), limit))
+      filled = await holding.asking(parts.fill(mine, clock.now(), limit))
     } catch (error) {
       if (!(await isReachable(db))) throw error
       // A campaign that cannot go on holds up neither the others nor what people wait for.
@@ -320,19 +321,24 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       const { triggered, campaigns } = await takeOverExpired(db, clock.now())
       if (triggered > 0) log.warn({ messages: triggered }, 'in doubt after a crash: tried again, same Message-ID')
       if (campaigns > 0) log.warn({ messages: campaigns }, 'campaign messages in doubt after a crash: kept as they are')
-      if (triggered + campaigns > 0) loop.nudge()
+      const found = await watchOver(db, clock.now(), log)
+      for (const campaign of await reopenStranded(db)) log.error({ campaign }, 'an ended campaign had messages waiting')
+      if (triggered + campaigns + found > 0) loop.nudge()
     } catch (error) {
-      log.debug({ err: error }, 'the lease could not be renewed')
+      log.debug({ err: error }, 'the lease could not be renewed, or what is lost not looked for')
     }
   }
 
   /** This worker was so slow that another one took over what it held; it goes on as a new one. */
   function forgetAll(): void {
     log.warn('this worker was given up for dead; what it held belongs to another')
-    for (const { message } of line.drain()) release(message)
-    void supply.drain().then((marked) => {
-      for (const { message } of marked) release(message)
-    })
+    const letGo = (some: readonly ReadyMessage[]) => {
+      const messages = some.map(({ message }) => message)
+      for (const message of messages) if (!holding.isMine(message)) release(message)
+      return giveBack(messages.filter(holding.isMine))
+    }
+    void letGo(line.drain())
+    void supply.drain().then(letGo)
     loop.nudge()
   }
 

@@ -10,6 +10,9 @@ import { type Batch, batchOf } from './batches.ts'
  * again before it is known what became of it: how long a claim is good, and what is being attempted, stands in rows of
  * the worker (delivery/workers.ts, delivery/batches.ts). Every write of a worker names it, so that one that was given up
  * for dead without noticing changes nothing.
+ *
+ * docs/architecture.md ("Who looks after a message") says for every state who may hold a message, and which statement
+ * gets it out of there when the answer to any one statement is lost.
  */
 
 /** A message as its worker needs it. */
@@ -31,7 +34,10 @@ export type ClaimedMessage = Pick<
   | 'doubts'
   | 'scheduled_for'
   | 'created_at'
->
+> & {
+  /** The worker that holds it: the number under which it was claimed. */
+  worker_id: number
+}
 
 /** Messages that were taken together; null: there were none. */
 export type Claim = { batch: Batch; messages: ClaimedMessage[] } | null
@@ -98,7 +104,7 @@ export async function stoppedAmong(db: Database, campaigns: readonly number[]): 
 }
 
 const CLAIMED = sql.raw(`m.shard, m.id, m.profile_id, m.template_id, m.revision_id, m.campaign_id, m.kind, m.origin,
-  m.address, m.vars, m.options, m.context, m.attempts, m.doubts, m.scheduled_for, m.created_at`)
+  m.address, m.vars, m.options, m.context, m.attempts, m.doubts, m.scheduled_for, m.created_at, m.worker_id`)
 
 async function take<More = unknown>(
   db: Database,

@@ -12,6 +12,8 @@ import type { DeliveryReport } from './report.ts'
 
 /** A settled message with what its signal needs. */
 export interface Settled extends Consequence {
+  /** The worker that holds it. */
+  worker: number
   profileId: number
   /** Null for campaigns. */
   templateId: number | null
@@ -23,47 +25,44 @@ export interface Settled extends Consequence {
 export interface SettleParts {
   db: Database
   profiles: Profiles
-  book: Pick<BatchBook, 'takeEmpty' | 'putBack'>
+  book: Pick<BatchBook, 'takeEmpty'>
   metrics: DeliveryMetrics
   report: DeliveryReport
 }
 
 /**
  * Writes what became of messages, the signals that follow, and what was learnt about addresses, all of it or nothing.
- * A message that this worker no longer holds changes nothing. Lists that have become empty are forgotten on the way.
+ * A message that its worker no longer holds changes nothing. Lists that have become empty are forgotten on the way.
  */
-export async function settleAll(
-  parts: SettleParts,
+export async function settleAll(parts: SettleParts, batch: readonly Settled[], now: Date): Promise<null[]> {
+  // A worker that once lost an answer has several numbers for a while.
+  for (const [worker, some] of Map.groupBy(batch, (one) => one.worker)) await settleFor(parts, worker, some, now)
+  return batch.map(() => null)
+}
+
+async function settleFor(
+  { db, profiles, book, metrics, report }: SettleParts,
   worker: number,
   batch: readonly Settled[],
   now: Date,
-): Promise<null[]> {
-  const { db, profiles, book, metrics, report } = parts
-  const empty = book.takeEmpty()
-  const statement = statementFor(worker, batch, empty, now)
+): Promise<void> {
+  const statement = statementFor(worker, batch, book.takeEmpty(), now)
   const write = async (q: Queryable) => new Set((await statement.execute(q)).rows.map((row) => row.id))
-  let held: Set<number>
-  try {
-    held = batch.every(({ change }) => change === null)
-      ? await write(db)
-      : await retrying(() =>
-          db.transaction().execute(async (tx) => {
-            const held = await write(tx)
-            const changes = batch.flatMap(({ change, settlement: { id } }) => (change && held.has(id) ? [change] : []))
-            await profiles.changeIn(tx, changes)
-            return held
-          }),
-        )
-  } catch (error) {
-    book.putBack(empty)
-    throw error
-  }
+  const held = batch.every(({ change }) => change === null)
+    ? await write(db)
+    : await retrying(() =>
+        db.transaction().execute(async (tx) => {
+          const held = await write(tx)
+          const changes = batch.flatMap(({ change, settlement: { id } }) => (change && held.has(id) ? [change] : []))
+          await profiles.changeIn(tx, changes)
+          return held
+        }),
+      )
   for (const { settlement, kind, since, alarm } of batch) {
     if (!held.has(settlement.id)) continue
     metrics.settled(kind, settlement.reason === HELD ? HELD : settlement.state, now.getTime() - since.getTime())
     if (alarm) report.problem(alarm, settlement.id, settlement.reply)
   }
-  return batch.map(() => null)
 }
 
 /** One statement for all of it; signals are for those messages only that were still held. */
@@ -77,7 +76,7 @@ function statementFor(worker: number, batch: readonly Settled[], empty: readonly
   const signals = batch.flatMap((one) => sentSignal(one, now))
   const parts = [sql`settled as (${settle})`]
   if (waiting.length > 0) parts.push(sql`unlisted as (${unlisting(worker, waiting)})`)
-  if (empty.length > 0) parts.push(sql`forgotten as (${forgetting(worker, empty)})`)
+  if (empty.length > 0) parts.push(sql`forgotten as (${forgetting(empty)})`)
   if (signals.length > 0) {
     parts.push(
       sql`told as (${signalInsert(signals, sql<boolean>`s.dedupe_key in (select 'sent:' || id from settled)`)})`,

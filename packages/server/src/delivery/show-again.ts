@@ -29,8 +29,10 @@ export async function showAgain(
     select * from message where shard = ${shardOfId(messageId)} and id = ${messageId} and address <> ''`.execute(
     parts.db,
   )
-  const [message] = rows
-  if (!message) return null
+  const [row] = rows
+  if (!row) return null
+  // No worker holds it for this.
+  const message = { ...row, worker_id: 0 }
   const templates = await loadTemplates(parts, [message])
   const template = templates.get(message)
   if (!template || template.fields.is_unviewable) return null

@@ -136,3 +136,12 @@ export async function isReachable(db: Database): Promise<boolean> {
     return false
   }
 }
+
+/**
+ * Whether a statement failed without the database saying that it did: it may have been carried out, or may be yet. A
+ * server process that is being ended (SQLSTATE 57P01 to 57P03) says so after a commit too.
+ */
+export function isAnswerLost(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || /^(08|57P)/.test(code)
+}

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/platform/database.ts'
 import { locateEmbedded } from '../../src/platform/postgres/index.ts'
 import { type StartedFairlead, startFairlead, whenHealthy } from '../support/fairlead.ts'
+import { orphansIn } from '../support/orphans.ts'
 import { sailthruClient } from '../support/sailthru.ts'
 import { type SmtpSink, startSmtpSink } from '../support/smtp.ts'
 import { createChance } from './chance.ts'
@@ -59,6 +60,7 @@ test(`a campaign of ${PEOPLE} survives ${DEATHS} sudden deaths (seed ${SEED})`, 
   }
   await whenHealthy(fairlead.url)
   const rows = await completed(id)
+  expect(await orphansIn(db), 'messages that nobody holds').toBe(0)
 
   expect(rows.length, 'a row for each').toBe(PEOPLE)
   expect(new Set(rows.map((row) => row.address)).size, 'one row each').toBe(PEOPLE)

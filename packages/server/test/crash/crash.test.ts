@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/platform/database.ts'
 import { locateEmbedded } from '../../src/platform/postgres/index.ts'
 import { type StartedFairlead, startFairlead } from '../support/fairlead.ts'
+import { orphansIn } from '../support/orphans.ts'
 import { sailthruClient } from '../support/sailthru.ts'
 import { type SmtpSink, startSmtpSink } from '../support/smtp.ts'
 import { createChance } from './chance.ts'
@@ -59,6 +60,7 @@ test(`nothing acknowledged is lost or doubled in ${LIVES} sudden deaths (seed ${
       await expectPeople(db, life)
       await expectRegulars(db, life)
       await expectSends(db, life)
+      expect(await orphansIn(db), `messages that nobody holds in life ${life}`).toBe(0)
     })
   }
   await expectMail()

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { markAttempting } from '../../src/delivery/batches.ts'
 import { claim } from '../../src/delivery/queue.ts'
 import { addWorker, LEASE } from '../../src/delivery/workers.ts'
+import { orphansIn } from '../support/orphans.ts'
 import { startSmtpSink } from '../support/smtp.ts'
 import { type MailHouse, mailHouse, sendOf } from './support.ts'
 
@@ -15,7 +16,10 @@ beforeEach(async () => {
   house = await mailHouse()
   await house.templates.save('Hello', { subject: 'Hello', content_text: 'Hello' })
 })
-afterEach(() => house.end())
+afterEach(async () => {
+  expect(await orphansIn(house.db)).toBe(0)
+  await house.end()
+})
 
 const counted = () => {
   const counts = new Map<string, number>()

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createBatchBook, heldBy, markAttempting } from '../../src/delivery/batches.ts'
+import { createBatchBook, forgetting, heldBy, markAttempting, removeWorker } from '../../src/delivery/batches.ts'
 import { claim, giveBack, settlement } from '../../src/delivery/queue.ts'
-import { addWorker, LEASE, removeWorker, renewLease, takeOverExpired } from '../../src/delivery/workers.ts'
+import { addWorker, LEASE, renewLeases, takeOverExpired } from '../../src/delivery/workers.ts'
 import { type MailHouse, mailHouse } from './support.ts'
 
 /* Who holds which messages, as rows of workers and lists say it. */
@@ -27,7 +27,7 @@ test('a worker that was given up for dead cannot begin an attempt, nor say what 
   const { worker, ids } = await claimed(2)
   house.clock.advance(LEASE + 1)
   expect(await takeOverExpired(house.db, now())).toEqual({ triggered: 0, campaigns: 0 })
-  expect(await renewLease(house.db, worker, now())).toBe(false)
+  expect(await renewLeases(house.db, [worker], now())).toEqual(new Set())
   expect(await markAttempting(house.db, worker, ids)).toBeNull()
   const sent = { id: ids[0]!, state: 'sent' as const, reason: null, reply: null, dueAt: null, revisionId: null }
   expect((await settlement(worker, [sent], now()).execute(house.db)).rows).toEqual([])
@@ -37,7 +37,7 @@ test('a worker that was given up for dead cannot begin an attempt, nor say what 
 test('a lease that ran out is good again when nobody has taken over', async () => {
   const { worker, ids } = await claimed(1)
   house.clock.advance(LEASE + 1)
-  expect(await renewLease(house.db, worker, now())).toBe(true)
+  expect(await renewLeases(house.db, [worker], now())).toEqual(new Set([worker]))
   expect(await takeOverExpired(house.db, now())).toEqual({ triggered: 0, campaigns: 0 })
   expect(await heldBy(house.db, worker)).toEqual(ids)
 })
@@ -98,6 +98,19 @@ test('lists are told as empty once, when nothing of them is held', () => {
   book.remove(10)
   expect(book.takeEmpty()).toEqual([1])
   expect(book.takeEmpty()).toEqual([])
-  book.putBack([1])
-  expect(book.takeEmpty()).toEqual([1])
+})
+
+test('a list stays for as long as one of its messages is held, whatever a worker believes', async () => {
+  const { worker, ids } = await claimed(2)
+  const lists = async () => (await sql`select id from delivery_batch`.execute(house.db)).rows.length
+  const { rows } = await sql<{ id: number }>`select id from delivery_batch`.execute(house.db)
+  const batch = rows[0]!.id
+  await forgetting([batch]).execute(house.db)
+  expect(await lists()).toBe(1)
+  await giveBack(worker, [ids[0]!]).execute(house.db)
+  await forgetting([batch]).execute(house.db)
+  expect(await lists()).toBe(1)
+  await giveBack(worker, [ids[1]!]).execute(house.db)
+  await forgetting([batch]).execute(house.db)
+  expect(await lists()).toBe(0)
 })

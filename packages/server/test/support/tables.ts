@@ -6,7 +6,7 @@ import type { Database } from '../../src/platform/database.ts'
  * What living workers write by themselves while nobody asks for anything: how long each is known to live, and which
  * messages it holds. Nothing in there is about a person, and the messages themselves are compared.
  */
-export const WRITTEN_BY_WORKERS = ['delivery_worker', 'delivery_batch'] as const
+export const WRITTEN_BY_WORKERS = ['delivery_worker', 'delivery_batch', 'delivery_watch'] as const
 
 /** Digests of all rows, by table. */
 export type Contents = ReadonlyMap<string, readonly string[]>
