@@ -41,9 +41,7 @@ afterAll(async () => {
   await sink?.close()
 })
 
-test(`nothing acknowledged is lost or doubled in ${LIVES} sudden deaths (seed ${SEED})`, {
-  timeout: 180_000,
-}, async () => {
+test(`nothing acknowledged is lost or doubled in ${LIVES} sudden deaths (seed ${SEED})`, async () => {
   let last = 0
   const numbers = { next: () => ++last }
   for (let life = 1; life <= LIVES; life++) {

@@ -34,7 +34,7 @@ beforeAll(async () => {
   await house.post('template', { template: 'Plain', subject: 'x', content_text: 'x' })
   await house.post('list', { list: 'Weekly' })
   await house.post('user', { id: 'known@example.com', lists: { Weekly: 1 } })
-}, 120_000)
+})
 afterAll(async () => {
   if (server) signal('SIGCONT')
   await house?.close()
@@ -134,9 +134,7 @@ interface Answered {
   inIce: boolean
 }
 
-test('calls during a freeze are answered in time, and what was answered 9 never takes effect', {
-  timeout: 120_000,
-}, async () => {
+test('calls during a freeze are answered in time, and what was answered 9 never takes effect', async () => {
   const seeds = Array.from({ length: 2_000 }, (_, n) => ({
     person: { kind: 'email' as const, value: `gone${n}@example.com` },
     act: { via: 'api' as const, evidence: 0 as const },

@@ -67,7 +67,7 @@ const states = async () => {
 
 /** Everybody has got one message, and nothing is left that says otherwise. */
 async function everybodyHasOne(): Promise<void> {
-  await expect.poll(states, { timeout: 25_000, interval: 50 }).toEqual({ sent: 2 * PEOPLE })
+  await expect.poll(states).toEqual({ sent: 2 * PEOPLE })
   expect(house.sink.messages.map(({ to }) => to[0]).toSorted()).toEqual([...CAMPAIGN, ...READERS].toSorted())
   expect(await orphansIn(house.db)).toBe(0)
 }
@@ -111,7 +111,7 @@ test.each([
   await startCampaign()
   await house.sends.send(sendOf('Hello', READERS))
   work()
-  await expect.poll(isLost, { timeout: 25_000 }).toBe(true)
+  await expect.poll(isLost).toBe(true)
   await everybodyHasOne()
 })
 
@@ -122,7 +122,7 @@ test.each(
   const isLost = lossy.lose(loss)
   await house.sends.send(sendOf('Hello', READERS))
   work()
-  await expect.poll(states, { timeout: 25_000, interval: 50 }).toEqual({ sent: PEOPLE - 1, failed: 1 })
+  await expect.poll(states).toEqual({ sent: PEOPLE - 1, failed: 1 })
   expect(isLost()).toBe(true)
   expect(house.sink.messages).toHaveLength(PEOPLE - 1)
   expect(await orphansIn(house.db)).toBe(0)
@@ -140,7 +140,7 @@ test.each(each('a worker leaves', { statement: /with mine as \(/ }))(
     expect(await orphansIn(house.db)).toBe(0)
     house.clock.advance(LEASE + 1)
     work()
-    await expect.poll(states, { timeout: 25_000, interval: 50 }).toEqual({ sent: PEOPLE })
+    await expect.poll(states).toEqual({ sent: PEOPLE })
     expect(house.sink.messages).toHaveLength(PEOPLE)
     expect(await orphansIn(house.db)).toBe(0)
   },
