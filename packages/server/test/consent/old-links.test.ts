@@ -181,6 +181,23 @@ describe('a refusal by an old link', () => {
     expect(await levelOf(ada.email)).toBe('basic')
   })
 
+  test.each([
+    ['merged', (ada: Reader, kept: Reader) => merge(kept.email, ada.email)],
+    ['moved', (ada: Reader) => rename(ada.email, `moved-${ada.email}`)],
+    ['erased', (ada: Reader) => erase(ada.email)],
+  ] as const)('at the moment at which somebody is %s is heard, twenty times', async (what, change) => {
+    const names = Array.from({ length: 20 }, (_, n) => `o-${what}-at-once-${n}`)
+    for (const name of names) {
+      const [ada, kept] = [await house.reader(name), await house.reader(`${name}-kept`)]
+      const [said] = await Promise.all([oneClick(ada), change(ada, kept)])
+      expect(said.text).toContain('You are unsubscribed.')
+      // Somebody has the address, or gets it now.
+      await user({ id: ada.email, vars: {} })
+      expect(await levelOf(ada.email), name).toBe('basic')
+      if (what === 'merged') expect(await house.level(kept.id), name).toBe('basic')
+    }
+  })
+
   test('says that it was heard only when it was', async () => {
     const ada = await house.reader('o-nobody')
     await erase(ada.email)
