@@ -46,7 +46,7 @@ test('the return path says which message a bounce is about, in either case, and 
   const id = await house.send('Notice', 'ada@example.com')
   await house.reaches(id, 'sent')
   const { from } = house.sink.messages[0]!
-  expect(from).toMatch(/^b-[0-9a-v]{28}@bounce\.example\.org$/)
+  expect(from).toMatch(/^b-[0-9a-v]{43}@bounce\.example\.org$/)
   expect(messageIdOf(keys, from)).toBe(id)
   expect(messageIdOf(keys, from.toUpperCase())).toBe(id)
   expect(
